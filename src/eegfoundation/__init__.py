@@ -1,0 +1,68 @@
+"""EEGFoundation: a foundation model for EEG.
+
+>>> import eegfoundation
+>>> recording = eegfoundation.read_recording("demo_data/motor_imagery.edf")
+>>> recording.n_chans, recording.sfreq
+(22, 250.0)
+
+Names are imported when they are used: ``import eegfoundation`` loads neither PyTorch nor MNE.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eegfoundation.embedding import Embeddings, embed
+    from eegfoundation.errors import EEGFoundationError, UntrainedWeightsWarning
+    from eegfoundation.models import load_downstream_model, load_encoder
+    from eegfoundation.prediction import predict
+    from eegfoundation.preprocessing import Preprocessing, preprocess
+    from eegfoundation.recording import Recording, read_recording
+    from eegfoundation.report import make_report
+    from eegfoundation.tokenizer import AmplitudeTokenizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AmplitudeTokenizer",
+    "EEGFoundationError",
+    "Embeddings",
+    "Preprocessing",
+    "Recording",
+    "UntrainedWeightsWarning",
+    "embed",
+    "load_downstream_model",
+    "load_encoder",
+    "make_report",
+    "predict",
+    "preprocess",
+    "read_recording",
+]
+
+_HOME = {
+    "AmplitudeTokenizer": "tokenizer",
+    "EEGFoundationError": "errors",
+    "Embeddings": "embedding",
+    "Preprocessing": "preprocessing",
+    "Recording": "recording",
+    "UntrainedWeightsWarning": "errors",
+    "embed": "embedding",
+    "load_downstream_model": "models",
+    "load_encoder": "models",
+    "make_report": "report",
+    "predict": "prediction",
+    "preprocess": "preprocessing",
+    "read_recording": "recording",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

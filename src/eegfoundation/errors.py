@@ -1,0 +1,46 @@
+"""Errors and warnings that are the user's to mend.
+
+Each carries one sentence: what was found, what was expected, what to do. The command line prints
+that sentence and exits with code 2. They are `ValueError`s too, so scikit-learn style code that
+catches those keeps working. `assert` is left for our own bugs.
+"""
+
+
+class EEGFoundationError(ValueError):
+    """Base of every error that a user can mend."""
+
+
+class RecordingError(EEGFoundationError):
+    """A recording cannot be read, or holds no usable EEG."""
+
+
+class UnitsError(RecordingError):
+    """Amplitudes are implausible for the unit that was declared."""
+
+
+class ChannelError(RecordingError):
+    """Channel names are missing, duplicated or contradict the data."""
+
+
+class PreprocessingError(EEGFoundationError):
+    """Preprocessing settings do not fit the recording."""
+
+
+class ConfigError(EEGFoundationError):
+    """A configuration has unknown, missing or impossible values."""
+
+
+class CheckpointError(EEGFoundationError):
+    """Weights are missing, damaged, or do not fit the model exactly."""
+
+
+class ModelInputError(EEGFoundationError):
+    """An array given to a model has the wrong shape, type or content."""
+
+
+class OutputError(EEGFoundationError):
+    """A result cannot be written where it was asked for."""
+
+
+class UntrainedWeightsWarning(UserWarning):
+    """The weights in use were never trained: outputs show the pipeline, not the brain."""
