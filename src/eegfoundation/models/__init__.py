@@ -1,0 +1,39 @@
+"""Models: configuration, temporal encoder, masked-token head, spatial fusion, classifier.
+
+Read in the order in which data flows: `config`, `rotary`, `encoder`, `masked_lm`,
+`spatial_fusion`, `classifier`; `convert` speaks to RoFormer, `registry` turns names into models.
+"""
+
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+
+from eegfoundation.models.classifier import (
+    EEGFoundationForClassification,
+    load_downstream_model,
+    save_downstream_model,
+)
+from eegfoundation.models.config import SIZES, DownstreamConfig, EEGFoundationConfig
+from eegfoundation.models.convert import ConversionReport, from_roformer, to_roformer
+from eegfoundation.models.encoder import EEGFoundationModel
+from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM
+from eegfoundation.models.registry import fingerprint, load_encoder, random_encoder
+
+__all__ = [
+    "SIZES",
+    "ConversionReport",
+    "DownstreamConfig",
+    "EEGFoundationConfig",
+    "EEGFoundationForClassification",
+    "EEGFoundationForMaskedLM",
+    "EEGFoundationModel",
+    "fingerprint",
+    "from_roformer",
+    "load_downstream_model",
+    "load_encoder",
+    "random_encoder",
+    "save_downstream_model",
+    "to_roformer",
+]
+
+AutoConfig.register(EEGFoundationConfig.model_type, EEGFoundationConfig)
+AutoModel.register(EEGFoundationConfig, EEGFoundationModel)
+AutoModelForMaskedLM.register(EEGFoundationConfig, EEGFoundationForMaskedLM)

@@ -1,0 +1,276 @@
+"""Downstream classifier: spatial fusion, a head, and the encoder that stands behind them.
+
+The published interface is kept word for word (see `load_downstream_model`), without its faults:
+attention runs across channels, and the head depends neither on the number of channels nor on the
+window length.
+
+Shape legend: B batch, C channels, T samples, E context width.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import logging
+
+from eegfoundation.errors import CheckpointError, ModelInputError, UntrainedWeightsWarning
+from eegfoundation.models.config import DownstreamConfig
+from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
+from eegfoundation.models.registry import fingerprint, load_encoder, untrained_notice
+from eegfoundation.models.spatial_fusion import SpatialFusion
+from eegfoundation.montage import positions as standard_positions
+from eegfoundation.preprocessing import Preprocessing
+
+logger = logging.get_logger(__name__)
+
+# Keys of DownstreamConfig that the published JSON has no place for: they travel inside the .pth
+EXTRA_KEYS = (
+    *("class_names", "ch_names", "encoder", "encoder_sha256", "preprocessing"),
+    *("trained", "trained_on"),
+)
+
+
+class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
+    """Spatial fusion with a classification head.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from eegfoundation.models import DownstreamConfig, EEGFoundationForClassification
+    >>> model = EEGFoundationForClassification(DownstreamConfig(num_classes=4)).eval()
+    >>> outputs = model(input_ids=torch.randn(2, 20, 800), embedding_data=torch.randn(2, 512))
+    >>> outputs["logits"].shape
+    torch.Size([2, 4])
+    """
+
+    config_class = DownstreamConfig
+    base_model_prefix = ""
+
+    def __init__(self, config: DownstreamConfig) -> None:
+        super().__init__(config)
+        self.fusion = SpatialFusion(config)
+        self.head = nn.Sequential(
+            nn.Linear(config.d_model, config.classification_hidden_dim),
+            nn.GELU(),
+            nn.Dropout(config.classification_dropout),
+        )
+        self.final_layer = nn.Linear(config.classification_hidden_dim, config.num_classes)
+        self.preprocessing = Preprocessing.from_dict(config.preprocessing)
+        # Outside of the module tree: a frozen encoder has its own checkpoint and stays out of ours
+        self.__dict__["_encoder"] = None
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """PyTorch's own initialisation suits these layers."""
+
+    @property
+    def encoder(self) -> EEGFoundationModel:
+        """The frozen encoder that computes missing context vectors, loaded on first use."""
+        if self._encoder is None:
+            self.attach_encoder(load_encoder(self.config.encoder))
+        return self._encoder
+
+    def attach_encoder(self, encoder: EEGFoundationModel) -> None:
+        """Use this encoder for context vectors.
+
+        Raises
+        ------
+        CheckpointError
+            If it is not the encoder that the classifier was made with.
+        """
+        expected, found = self.config.encoder_sha256, fingerprint(encoder)
+        if expected not in (None, found):
+            raise CheckpointError(
+                f"This classifier was made with encoder {expected[:12]}, found {found[:12]}; "
+                f"attach the version of {self.config.encoder!r} that it was trained with."
+            )
+        if encoder.config.context_size != self.config.embedding_dim:
+            raise CheckpointError(
+                f"The encoder's context vectors are {encoder.config.context_size} wide; this "
+                f"classifier expects embedding_dim={self.config.embedding_dim}."
+            )
+        self.__dict__["_encoder"] = encoder.eval().requires_grad_(False)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        embedding_data: Tensor | None = None,
+        labels: Tensor | None = None,
+        positions: Tensor | None = None,
+        channel_mask: Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """Classify windows.
+
+        Parameters
+        ----------
+        input_ids : Tensor, shape (B, C, T)
+            Signal at ``preprocessing.sfreq`` (the published name of this argument stays). It is
+            standardised inside; its unit matters (microvolts) only without ``embedding_data``.
+        embedding_data : Tensor, shape (B, E) or (B, C, E) | None
+            Context vectors of the window or of each channel. None: the encoder computes them.
+        labels : Tensor of integers, shape (B,) | None
+            Class indices, for the loss.
+        positions : Tensor, shape (C, 3) or (B, C, 3) | None
+            Electrode positions in metres, head frame, NaN where unknown. None: those of the
+            configuration's ``ch_names`` if the number of channels fits, else unknown.
+        channel_mask : Tensor of bool, shape (C,) or (B, C) | None
+            False for channels to leave out. Flat channels and channels without a usable sample or
+            context are left out in any case.
+
+        Returns
+        -------
+        output : SequenceClassifierOutput
+            ``logits`` (B, num_classes); ``loss`` if there are labels; ``attentions``, a tuple of
+            one Tensor (B, C): each electrode's share.
+
+        Raises
+        ------
+        ModelInputError
+            If a shape does not fit.
+        """
+        x = input_ids
+        if x.ndim != 3 or 0 in x.shape:
+            raise ModelInputError(
+                f"input_ids has shape {tuple(x.shape)}; expected a signal (B, C, T) with samples."
+            )
+        n_chans, n_times = x.shape[1:]
+        if (n_chans, n_times) != (self.config.num_channel, self.config.seq_len):
+            logger.warning_once(
+                f"Input has {n_chans} channels and {n_times} samples; the configuration expects "
+                f"{self.config.num_channel} and {self.config.seq_len}. Any shape is accepted."
+            )
+        x = x.to(self.dtype)
+        context = self._context(input_ids, embedding_data).to(self.dtype)
+        usable = torch.where(x.isfinite(), x, torch.nan)
+        varies = (usable.nan_to_num(-torch.inf).amax(-1)) > (usable.nan_to_num(torch.inf).amin(-1))
+        mask = varies & context.isfinite().all(-1)
+        if channel_mask is not None:
+            mask = mask & channel_mask.to(x.device).bool().expand(mask.shape)
+        pooled, attention = self.fusion(
+            usable,
+            context.nan_to_num(0, 0, 0),
+            self._positions(positions, x),
+            mask,
+            self.preprocessing.sfreq,
+        )
+        logits = self.final_layer(self.head(pooled))
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits, attentions=(attention,))
+
+    def _context(self, x: Tensor, embedding: Tensor | None) -> Tensor:
+        """Context vectors (B, C, E), given or computed."""
+        if embedding is None:
+            encoder = self.encoder.to(x.device)
+            with torch.no_grad():
+                return encoder.embed_signal(x.to(encoder.dtype))
+        batch, n_chans = x.shape[:2]
+        width = self.config.embedding_dim
+        if embedding.shape == (batch, width):
+            return embedding.unsqueeze(1).expand(-1, n_chans, -1)
+        if embedding.shape == (batch, n_chans, width):
+            return embedding
+        raise ModelInputError(
+            f"embedding_data has shape {tuple(embedding.shape)}; expected {(batch, width)} or "
+            f"{(batch, n_chans, width)}."
+        )
+
+    def _positions(self, positions: Tensor | None, x: Tensor) -> Tensor:
+        """Electrode positions (B, C, 3)."""
+        batch, n_chans = x.shape[:2]
+        if positions is None:
+            names = self.config.ch_names
+            if names is None or len(names) != n_chans:
+                return x.new_full((batch, n_chans, 3), torch.nan)
+            positions = torch.from_numpy(standard_positions(names))
+        if positions.shape not in [(n_chans, 3), (batch, n_chans, 3)]:
+            raise ModelInputError(
+                f"positions has shape {tuple(positions.shape)}; expected {(n_chans, 3)} or "
+                f"{(batch, n_chans, 3)}."
+            )
+        return positions.to(x).expand(batch, -1, -1)
+
+
+def load_downstream_model(
+    model_path: str | Path, config_path: str | Path
+) -> EEGFoundationForClassification:
+    """Load a classifier in the published form: a ``.pth`` with weights, a JSON with settings.
+
+    Parameters
+    ----------
+    model_path : str | Path
+        Written by `save_downstream_model`. Loaded without running code from the file.
+    config_path : str | Path
+        The published configuration keys.
+
+    Returns
+    -------
+    model : EEGFoundationForClassification
+        In evaluation mode.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is missing, broken, or has unknown keys.
+    CheckpointError
+        If the weights are missing or damaged, or do not fit the configuration exactly.
+
+    Warns
+    -----
+    UntrainedWeightsWarning
+        If the checkpoint says that its weights were never trained.
+    """
+    path = Path(model_path)
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"Weights {path} not found; check the path.") from None
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} cannot be loaded as weights: {first_line}") from error
+    if not (isinstance(saved, dict) and {"state_dict", "extras"} <= saved.keys()):
+        raise CheckpointError(
+            f"{path} holds no checkpoint of save_downstream_model (expected 'state_dict' and "
+            "'extras'); weights of other code cannot be used."
+        )
+    settings = DownstreamConfig.from_json_file(config_path).to_diff_dict()
+    config = DownstreamConfig(**{**settings, **json.loads(saved["extras"])})
+    model = EEGFoundationForClassification(config)
+    expected, found = model.state_dict(), saved["state_dict"]
+    problems = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - expected.keys()),
+        "of another shape": sorted(
+            key for key in expected.keys() & found.keys() if expected[key].shape != found[key].shape
+        ),
+    }
+    if any(problems.values()):
+        listing = "; ".join(f"{kind} {keys}" for kind, keys in problems.items() if keys)
+        raise CheckpointError(f"The weights in {path} do not fit {config_path}: {listing}.")
+    model.load_state_dict(found)
+    if not config.trained:
+        warnings.warn(untrained_notice(f"Classifier {path.name}"), UntrainedWeightsWarning, 2)
+    return model.eval()
+
+
+def save_downstream_model(model: EEGFoundationForClassification, model_path: str | Path) -> None:
+    """Save a classifier's weights, and what the published JSON has no place for, as ``.pth``.
+
+    Parameters
+    ----------
+    model : EEGFoundationForClassification
+    model_path : str | Path
+        Written under a temporary name first, then renamed.
+    """
+    path = Path(model_path)
+    extras = {key: getattr(model.config, key) for key in EXTRA_KEYS}
+    unfinished = path.with_name(path.name + ".tmp")
+    torch.save({"state_dict": model.state_dict(), "extras": json.dumps(extras)}, unfinished)
+    unfinished.replace(path)

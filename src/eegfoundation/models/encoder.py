@@ -1,0 +1,311 @@
+"""The temporal encoder: amplitude tokens of one channel -> states and one context vector.
+
+A RoFormer (Su et al. 2021): rotary positions, post-norm blocks with biases, GELU. One class, two
+regimes, one parameter between them: ``tokens_per_position=1`` is the published architecture, one
+position per sample; with ``tokens_per_position=P`` the embeddings of P neighbouring tokens are
+joined and projected into one position, so attention sees P times fewer positions of the same
+signal. No weight depends on the number of channels or on the window length.
+
+Shape legend: B batch (every channel of every window is its own row), C channels, T samples,
+N positions (ceil(T / P)), D width, E context width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import logging
+
+from eegfoundation.errors import CheckpointError, ModelInputError
+from eegfoundation.models.config import EEGFoundationConfig
+from eegfoundation.models.rotary import rotary_tables, rotate
+from eegfoundation.preprocessing import Preprocessing
+from eegfoundation.tokenizer import PAD, AmplitudeTokenizer
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' bars and load report: what matters of it is raised as an error."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+class TokenEmbeddings(nn.Module):
+    """Tokens (B, T) -> positions (B, N, D)."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        size = config.embedding_size
+        self.tokens_per_position = config.tokens_per_position
+        self.word_embeddings = nn.Embedding(config.vocab_size, size)
+        # RoFormer always adds row 0 of this table; sizes of our own leave it out
+        self.token_type_embeddings = (
+            nn.Embedding(config.type_vocab_size, size) if config.type_vocab_size else None
+        )
+        self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        as_published = config.tokens_per_position == 1 and size == config.hidden_size
+        self.project = (
+            nn.Identity()
+            if as_published
+            else nn.Linear(size * config.tokens_per_position, config.hidden_size)
+        )
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        missing = -input_ids.shape[-1] % self.tokens_per_position
+        if missing:  # the last position is filled up with padding tokens
+            input_ids = F.pad(input_ids, (0, missing), value=PAD)
+        x = self.word_embeddings(input_ids)
+        if self.token_type_embeddings is not None:
+            x = x + self.token_type_embeddings.weight[0]
+        x = self.dropout(self.norm(x))
+        return self.project(x.unflatten(1, (-1, self.tokens_per_position)).flatten(2))
+
+
+class SelfAttention(nn.Module):
+    """Attention over the positions of one channel, (B, N, D) -> (B, N, D)."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.num_heads = config.num_attention_heads
+        self.dropout = config.attention_probs_dropout_prob
+        self.q_proj = nn.Linear(size, size)
+        self.k_proj = nn.Linear(size, size)
+        self.v_proj = nn.Linear(size, size)
+        self.out_proj = nn.Linear(size, size)
+
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        q, k, v = (
+            proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        x = F.scaled_dot_product_attention(
+            rotate(q, *rotary),
+            rotate(k, *rotary),
+            v,
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.out_proj(x.transpose(1, 2).flatten(2))
+
+
+class EncoderLayer(GradientCheckpointingLayer):
+    """One post-norm block."""
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__()
+        size, eps = config.hidden_size, config.layer_norm_eps
+        self.attention = SelfAttention(config)
+        self.attention_norm = nn.LayerNorm(size, eps=eps)
+        self.fc1 = nn.Linear(size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.fc2 = nn.Linear(config.intermediate_size, size)
+        self.output_norm = nn.LayerNorm(size, eps=eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        x = self.attention_norm(x + self.dropout(self.attention(x, rotary, mask)))
+        return self.output_norm(x + self.dropout(self.fc2(self.activation(self.fc1(x)))))
+
+
+class EEGFoundationPreTrainedModel(PreTrainedModel):
+    """Hugging Face saving, loading and sharing, made strict."""
+
+    config_class = EEGFoundationConfig
+    base_model_prefix = "encoder"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+        if getattr(module, "bias", None) is not None:
+            nn.init.zeros_(module.bias)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint from a folder or hub id, all of it or not at all.
+
+        Takes the arguments of `transformers.PreTrainedModel.from_pretrained`.
+
+        Raises
+        ------
+        CheckpointError
+            If a weight is missing, unexpected or of another shape (all are listed), or if there is
+            no ``model.safetensors``. Transformers itself would fill gaps with random numbers.
+        """
+        wants_info = kwargs.pop("output_loading_info", False)
+        kwargs.setdefault("use_safetensors", True)  # never unpickle
+        kwargs["ignore_mismatched_sizes"] = True  # collected below instead of half-reported
+        try:
+            with _quiet():
+                model, info = super().from_pretrained(
+                    name_or_path, *args, output_loading_info=True, **kwargs
+                )
+        except OSError as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise CheckpointError(f"Cannot load {name_or_path}: {first_line}") from error
+        problems = [
+            f"{kind.split('_')[0]} {sorted(map(str, info[kind]))}"
+            for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
+            if info[kind]
+        ]
+        if problems:
+            raise CheckpointError(
+                f"The weights in {name_or_path} do not fit {cls.__name__}: {'; '.join(problems)}."
+            )
+        return (model, info) if wants_info else model
+
+
+class EEGFoundationModel(EEGFoundationPreTrainedModel):
+    """Temporal encoder without a head.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from eegfoundation.models import EEGFoundationConfig, EEGFoundationModel, SIZES
+    >>> encoder = EEGFoundationModel(EEGFoundationConfig(**SIZES["tiny"])).eval()
+    >>> encoder.embed_signal(torch.randn(2, 19, 1000) * 20).shape  # 2 windows of 19 channels, 5 s
+    torch.Size([2, 19, 128])
+    """
+
+    # a checkpoint saved with its masked-token head loads without it
+    _keys_to_ignore_on_load_unexpected = (r"^head\.",)
+
+    def __init__(self, config: EEGFoundationConfig) -> None:
+        super().__init__(config)
+        self.embeddings = TokenEmbeddings(config)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.tokenizer = AmplitudeTokenizer.from_dict(config.tokenizer)
+        self.preprocessing = Preprocessing.from_dict(config.preprocessing)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Table of token embeddings."""
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the table of token embeddings."""
+        self.embeddings.word_embeddings = value
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> BaseModelOutputWithPooling:
+        """Encode tokens.
+
+        Parameters
+        ----------
+        input_ids : Tensor of integers, shape (B, T)
+            From `AmplitudeTokenizer.encode`; every row is one channel's window.
+        attention_mask : Tensor, shape (B, T) | None
+            True (or 1) at samples that exist, False at padding. None: all exist.
+        output_hidden_states : bool
+            Also return the embeddings and every layer's states.
+
+        Returns
+        -------
+        output : BaseModelOutputWithPooling
+            ``last_hidden_state`` (B, N, D); ``pooler_output``, the context vector (B, E);
+            ``hidden_states``, a tuple of (B, N, D), if asked for.
+
+        Raises
+        ------
+        ModelInputError
+            If the shapes do not fit.
+        """
+        if input_ids.ndim != 2 or input_ids.shape[1] == 0:
+            raise ModelInputError(
+                f"input_ids has shape {tuple(input_ids.shape)}; expected (B, T), one channel's "
+                "window per row. For a (B, C, T) signal in microvolts use embed_signal."
+            )
+        valid = self._valid_positions(input_ids, attention_mask)
+        x = self.embeddings(input_ids)
+        mask = None
+        if valid is not None:
+            # additive like RoFormer's: a row without any valid position stays finite
+            mask = torch.zeros(valid.shape, dtype=x.dtype, device=x.device)
+            mask = mask.masked_fill(~valid, torch.finfo(x.dtype).min)[:, None, None, :]
+            mask = mask.expand(-1, 1, x.shape[1], -1)
+        config = self.config
+        head_dim = config.hidden_size // config.num_attention_heads
+        rotary = rotary_tables(x.shape[1], head_dim, config.rope_theta, like=x)
+        states = [x]
+        for layer in self.layers:
+            x = layer(x, rotary, mask)
+            states.append(x)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=x,
+            pooler_output=self._pool(x, valid),
+            hidden_states=tuple(states) if output_hidden_states else None,
+        )
+
+    def embed_signal(self, x: Tensor, *, time_resolved: bool = False) -> Tensor:
+        """Encode windows of preprocessed signal.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., C, T)
+            Microvolts at ``preprocessing.sfreq``; NaN marks unusable samples.
+        time_resolved : bool
+            Return the states of all positions instead of the context vector.
+
+        Returns
+        -------
+        values : Tensor, shape (..., C, E), or (..., C, N, D) if ``time_resolved``
+            NaN for a channel that is flat or has no usable sample.
+        """
+        ids, _ = self.tokenizer.encode(x)
+        rows = ids.reshape(-1, ids.shape[-1])
+        output = self(rows)
+        values = output.last_hidden_state if time_resolved else output.pooler_output
+        dead = (rows == PAD).all(-1).view(-1, *[1] * (values.ndim - 1))
+        return values.masked_fill(dead, torch.nan).unflatten(0, ids.shape[:-1])
+
+    def _valid_positions(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+        """(B, T) mask of samples -> (B, N) mask of positions with at least one sample."""
+        if attention_mask is None:
+            return None
+        if attention_mask.shape != input_ids.shape:
+            raise ModelInputError(
+                f"attention_mask has shape {tuple(attention_mask.shape)}; expected that of "
+                f"input_ids, {tuple(input_ids.shape)}."
+            )
+        per_position = self.config.tokens_per_position
+        valid = F.pad(attention_mask.bool(), (0, -input_ids.shape[1] % per_position))
+        return valid.unflatten(1, (-1, per_position)).any(-1)
+
+    def _pool(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """(B, N, D) -> context vector (B, E) over the valid positions."""
+        if valid is None:
+            weight = torch.full(x.shape[:2], 1 / x.shape[1], dtype=x.dtype, device=x.device)
+        else:
+            weight = valid.to(x.dtype) / valid.sum(1, keepdim=True).clamp(min=1)
+        weight = weight.unsqueeze(-1)
+        mean = (x * weight).sum(1)
+        if self.config.pooling == "mean":
+            return mean
+        variance = ((x - mean.unsqueeze(1)).square() * weight).sum(1)
+        return torch.cat([mean, (variance + self.config.layer_norm_eps).sqrt()], dim=-1)

@@ -1,0 +1,151 @@
+"""From a name to a model: what is shipped, what lies in a folder, what is on a hub.
+
+Nothing here ever falls back to random weights. A model without trained weights is either asked for
+(``weights="random"``, the control that every comparison needs) or announced by an
+`UntrainedWeightsWarning`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from eegfoundation.errors import CheckpointError, ConfigError, UntrainedWeightsWarning
+from eegfoundation.models.config import SIZES, EEGFoundationConfig
+from eegfoundation.models.encoder import EEGFoundationModel
+
+Weights = Literal["pretrained", "random"]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped_path(relative: str) -> Path:
+    """Find a file that ships with the project: in the wheel, or in the clone.
+
+    Parameters
+    ----------
+    relative : str
+        Path in the repository, such as ``"configs/BCIC_IV_2a_config.json"``.
+
+    Returns
+    -------
+    path : Path
+
+    Raises
+    ------
+    CheckpointError
+        If this installation does not have it.
+    """
+    for root in (_PACKAGE / "shipped", _PACKAGE.parents[1]):
+        if (root / relative).exists():
+            return root / relative
+    raise CheckpointError(f"{relative} is not part of this installation; reinstall eegfoundation.")
+
+
+def load_encoder(
+    name_or_path: str | Path = "small",
+    weights: Weights = "pretrained",
+    *,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+) -> EEGFoundationModel:
+    """Load a temporal encoder.
+
+    Parameters
+    ----------
+    name_or_path : str | Path
+        ``"small"`` (shipped), another name of `eegfoundation.models.SIZES` (architecture only), a
+        folder made by ``save_pretrained``, or a hub id.
+    weights : {"pretrained", "random"}
+        ``"random"`` gives the random-initialised twin of the same architecture.
+    seed : int
+        Of the random twin.
+    device : str | torch.device | None
+        Where to put the model; None means the CPU.
+
+    Returns
+    -------
+    encoder : EEGFoundationModel
+        In evaluation mode, float32.
+
+    Raises
+    ------
+    CheckpointError
+        If there are no such weights, or they do not fit exactly.
+
+    Warns
+    -----
+    UntrainedWeightsWarning
+        If the checkpoint says that its weights were never trained.
+    """
+    if weights not in get_args(Weights):
+        raise ConfigError(f"weights={weights!r}; choose one of {list(get_args(Weights))}.")
+    folder = _PACKAGE / "weights" / str(name_or_path)
+    source = folder if folder.is_dir() else name_or_path
+    if weights == "random":
+        if not folder.is_dir() and str(name_or_path) in SIZES:
+            config = EEGFoundationConfig(**SIZES[str(name_or_path)])
+        else:
+            config = EEGFoundationConfig.from_pretrained(source)
+        return random_encoder(config, seed).to(device)
+    if source is not folder and str(name_or_path) in SIZES:
+        raise CheckpointError(
+            f"No weights are shipped for {name_or_path!r}; use weights='random', or 'small'."
+        )
+    encoder = EEGFoundationModel.from_pretrained(source, dtype=torch.float32).eval().to(device)
+    if not encoder.config.trained:
+        warnings.warn(untrained_notice(f"Encoder {name_or_path}"), UntrainedWeightsWarning, 2)
+    return encoder
+
+
+def random_encoder(config: EEGFoundationConfig, seed: int = 0) -> EEGFoundationModel:
+    """Freshly initialised encoder of an architecture, the same for the same seed.
+
+    Parameters
+    ----------
+    config : EEGFoundationConfig
+    seed : int
+
+    Returns
+    -------
+    encoder : EEGFoundationModel
+        In evaluation mode.
+    """
+    config = EEGFoundationConfig(**{**config.to_diff_dict(), "trained": False})
+    with torch.random.fork_rng():  # the caller's random numbers stay as they were
+        torch.manual_seed(seed)
+        return EEGFoundationModel(config).eval()
+
+
+def untrained_notice(what: str) -> str:
+    """Sentence that every output of untrained weights carries."""
+    return (
+        f"{what} has UNTRAINED weights: its outputs show that the pipeline runs and say nothing "
+        "about the brain."
+    )
+
+
+def fingerprint(encoder: EEGFoundationModel) -> str:
+    """SHA-256 of everything that decides an embedding: weights, tokenizer, preprocessing.
+
+    Parameters
+    ----------
+    encoder : EEGFoundationModel
+
+    Returns
+    -------
+    digest : str
+        64 hexadecimal digits. Weights count as float32.
+    """
+    config = encoder.config
+    settings = {"tokenizer": config.tokenizer, "preprocessing": config.preprocessing}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, value in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,168 @@
+"""Spatial fusion: patches and context vectors of all channels -> one vector per window.
+
+Two streams meet here. *Local patterns*: short patches of each channel's standardised signal,
+projected linearly. *Global context*: the temporal encoder's vector for the channel. Attention runs
+across channels at each moment, told where every electrode sits; attention pooling over channels,
+then over time, gives one vector and says which electrodes it came from.
+
+Channels are a set: nothing depends on their order or number, and no weight on the window length.
+
+Shape legend: B batch, C channels, T samples, N patches, D width, H heads, E context width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from eegfoundation.models.config import DownstreamConfig
+
+#: Wavelengths of the coordinate features: the head is about 0.2 m wide, windows last 0.5 to 60 s.
+SPACE_WAVELENGTHS = (0.4, 0.2, 0.1, 0.05)
+TIME_WAVELENGTHS = tuple(0.5 * 2**i for i in range(9))
+
+
+def make_norm(config: DownstreamConfig) -> nn.Module:
+    """Return the normalisation that ``rms_norm`` asks for."""
+    return (nn.RMSNorm if config.rms_norm else nn.LayerNorm)(config.d_model)
+
+
+class CoordinateEmbedding(nn.Module):
+    """Coordinates (..., K) in metres or seconds -> (..., D).
+
+    Sines and cosines at fixed wavelengths (Tancik et al. 2020, arXiv:2006.10739), then a linear
+    layer. A coordinate that is not known (NaN) is learned as "unknown", never guessed.
+    """
+
+    def __init__(self, n_coordinates: int, wavelengths: tuple[float, ...], width: int) -> None:
+        super().__init__()
+        self.wavelengths = wavelengths
+        self.project = nn.Linear(2 * n_coordinates * len(wavelengths), width)
+        self.unknown = nn.Parameter(torch.zeros(width))
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        known = coordinates.isfinite().all(-1, keepdim=True)
+        scale = coordinates.new_tensor([2 * math.pi / w for w in self.wavelengths])
+        phase = (coordinates.nan_to_num(posinf=0, neginf=0).unsqueeze(-1) * scale).flatten(-2)
+        embedding = self.project(torch.cat([phase.sin(), phase.cos()], dim=-1))
+        return torch.where(known, embedding, self.unknown)
+
+
+class LocalPatches(nn.Module):
+    """Signal (B, C, T) -> patches (B, C, N, D), each channel standardised over its window."""
+
+    def __init__(self, config: DownstreamConfig) -> None:
+        super().__init__()
+        self.size, self.stride = config.patch_size, config.stride
+        self.project = nn.Linear(config.patch_size, config.d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        usable = x.isfinite()
+        count = usable.sum(-1, keepdim=True).clamp(min=1)
+        x = torch.where(usable, x, 0.0)
+        x = torch.where(usable, x - x.sum(-1, keepdim=True) / count, 0.0)
+        deviation = (x.square().sum(-1, keepdim=True) / count).sqrt()
+        # unusable samples and what a short window lacks are zero: the channel's mean
+        x = x / deviation.clamp(min=torch.finfo(x.dtype).tiny)
+        x = F.pad(x, (0, max(0, self.size - x.shape[-1])))
+        return self.project(x.unfold(-1, self.size, self.stride))
+
+
+class CrossChannelAttention(nn.Module):
+    """Attention across channels, (B, N, C, D) -> (B, N, C, D)."""
+
+    def __init__(self, config: DownstreamConfig, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q_proj = nn.Linear(config.d_model, config.d_model)
+        self.k_proj = nn.Linear(config.d_model, config.d_model)
+        self.v_proj = nn.Linear(config.d_model, config.d_model)
+        self.out_proj = nn.Linear(config.d_model, config.d_model)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        q, k, v = (
+            proj(x).unflatten(-1, (self.num_heads, -1)).transpose(2, 3)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )  # (B, N, H, C, D / H)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, None, None, None, :])
+        return self.out_proj(x.transpose(2, 3).flatten(3))
+
+
+class FusionBlock(nn.Module):
+    """One pre-norm block of cross-channel attention and feed-forward."""
+
+    def __init__(self, config: DownstreamConfig, num_heads: int = 8) -> None:
+        super().__init__()
+        self.attention_norm = make_norm(config)
+        self.attention = CrossChannelAttention(config, math.gcd(num_heads, config.d_model))
+        self.feed_forward = nn.Sequential(
+            make_norm(config),
+            nn.Linear(config.d_model, 2 * config.d_model),
+            nn.GELU(),
+            nn.Linear(2 * config.d_model, config.d_model),
+        )
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), bias)
+        return x + self.feed_forward(x)
+
+
+class SpatialFusion(nn.Module):
+    """Local patches and context vectors of all channels -> one vector (B, D)."""
+
+    def __init__(self, config: DownstreamConfig) -> None:
+        super().__init__()
+        self.patch_size, self.stride = config.patch_size, config.stride
+        self.local_patterns = LocalPatches(config)
+        self.global_context = nn.Sequential(
+            nn.Linear(config.embedding_dim, config.projection_embedding_dim),
+            nn.GELU(),
+            nn.Linear(config.projection_embedding_dim, config.d_model),
+        )
+        self.electrode = CoordinateEmbedding(3, SPACE_WAVELENGTHS, config.d_model)
+        self.moment = CoordinateEmbedding(1, TIME_WAVELENGTHS, config.d_model)
+        self.block = FusionBlock(config)
+        self.norm = make_norm(config)
+        self.channel_score = nn.Linear(config.d_model, 1)
+        self.time_score = nn.Linear(config.d_model, 1)
+
+    def forward(
+        self, x: Tensor, context: Tensor, positions: Tensor, channel_mask: Tensor, sfreq: float
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse channels.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, C, T)
+            Signal at ``sfreq``; NaN marks unusable samples.
+        context : Tensor, shape (B, C, E)
+            Context vectors, finite.
+        positions : Tensor, shape (B, C, 3)
+            Metres in the head frame, NaN where unknown.
+        channel_mask : Tensor of bool, shape (B, C)
+            False for channels to leave out.
+        sfreq : float
+            Hz.
+
+        Returns
+        -------
+        pooled : Tensor, shape (B, D)
+        attention : Tensor, shape (B, C)
+            Share of each electrode in the pooled vector; sums to 1.
+        """
+        patches = self.local_patterns(x).transpose(1, 2)  # (B, N, C, D)
+        start = torch.arange(patches.shape[1], dtype=x.dtype, device=x.device) * self.stride
+        moment = self.moment(((start + self.patch_size / 2) / sfreq).unsqueeze(-1))  # (N, D)
+        channel = self.global_context(context) + self.electrode(positions)  # (B, C, D)
+        h = patches + channel.unsqueeze(1) + moment.unsqueeze(1)
+        # additive, so that a window without any usable channel stays finite
+        bias = torch.zeros_like(h[:, 0, :, 0]).masked_fill(~channel_mask, torch.finfo(h.dtype).min)
+        h = self.norm(self.block(h, bias))
+        by_channel = (self.channel_score(h).squeeze(-1) + bias.unsqueeze(1)).softmax(-1)
+        h = (h * by_channel.unsqueeze(-1)).sum(2)  # (B, N, D)
+        by_time = self.time_score(h).squeeze(-1).softmax(-1)  # (B, N)
+        pooled = (h * by_time.unsqueeze(-1)).sum(1)
+        return pooled, (by_channel * by_time.unsqueeze(-1)).sum(1)
