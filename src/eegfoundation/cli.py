@@ -1,0 +1,78 @@
+"""The command line: one function per command, whose signature and docstring are its interface.
+
+Values come from flags or from a YAML file (``--config``). Only light modules are imported before a
+command runs, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from eegfoundation.demo import demo
+from eegfoundation.embedding import embed_files
+from eegfoundation.errors import EEGFoundationError
+from eegfoundation.info import info
+from eegfoundation.prediction import predict_files
+from eegfoundation.report import report
+from eegfoundation.tokens import tokenize_files
+
+COMMANDS = {
+    "demo": demo,
+    "embed": embed_files,
+    "predict": predict_files,
+    "tokenize": tokenize_files,
+    "info": info,
+    "report": report,
+}
+
+
+def build_parser() -> ArgumentParser:
+    """Make the parser of `COMMANDS`."""
+    parser = ArgumentParser(
+        prog="eegfoundation",
+        description="A foundation model for EEG. Not a medical device.",
+        allow_abbrev=False,  # --wind must not silently mean --window
+    )
+    commands = parser.add_subcommands(dest="command", required=True)
+    for name, function in COMMANDS.items():
+        command = ArgumentParser(allow_abbrev=False)
+        command.add_argument("--config", action="config", help="YAML file with these settings")
+        skip = set()
+        if "files" in function.__annotations__:
+            command.add_argument("files", nargs="+", metavar="FILE", help="recordings")
+            skip = {"files"}
+        command.add_function_arguments(function, skip=skip)
+        summary = (function.__doc__ or "").partition("\n")[0]
+        command.description = summary
+        commands.add_subcommand(name, command, help=summary)
+    return parser
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run a command; an error that the user can mend is one sentence and exit code 2."""
+    values = build_parser().parse_args(args)
+    settings = vars(values[values.command]).copy()
+    settings.pop("config")
+    with warnings.catch_warnings():
+        warnings.showwarning = _print_warning
+        try:
+            COMMANDS[values.command](**settings)
+        except EEGFoundationError as error:
+            print(f"eegfoundation: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("eegfoundation: interrupted; nothing unfinished was kept.", file=sys.stderr)
+            return 130
+    return 0
+
+
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"eegfoundation: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,414 @@
+"""From a recording to embeddings: one row per window, one vector per channel.
+
+`embed` is the one line that most users need; `embed_files` is the same as a command, writing to
+disk as it goes. Both run `iter_embeddings`, which holds one block of windows in memory at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eegfoundation.errors import ModelInputError, RecordingError
+from eegfoundation.outputs import NpzWriter, new_file, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from eegfoundation.models import EEGFoundationModel
+    from eegfoundation.recording import Recording
+    from eegfoundation.windows import Windows
+
+logger = logging.getLogger("eegfoundation")
+
+#: Positions that one batch may hold; keeps activations of any encoder within a few hundred MB.
+POSITIONS_PER_BATCH = 16_384
+
+
+@dataclasses.dataclass(kw_only=True)
+class Embeddings:
+    """Embeddings of one recording.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n_rows, n_chans, D)
+        Context vectors, or states (n_rows, n_chans, n_positions, D) if time-resolved. NaN for a
+        channel without any usable sample in that window.
+    times : ndarray, shape (n_rows,)
+        Window centres in seconds from the first sample.
+    quality : ndarray, shape (n_rows, n_chans)
+        Share of usable samples, 0 to 1. Bad channels have 0.
+    ch_names : list of str
+    history : dict
+        What was done to the recording, and by which encoder.
+    """
+
+    values: np.ndarray
+    times: np.ndarray
+    quality: np.ndarray
+    ch_names: list[str]
+    history: dict[str, Any]
+
+    def pooled(self) -> np.ndarray:
+        """Average over good channels.
+
+        Returns
+        -------
+        pooled : ndarray, shape (n_rows, D) or (n_rows, n_positions, D)
+            Channels with quality 0 are left out; NaN for a row without any good channel.
+        """
+        good = (self.quality > 0).reshape(*self.quality.shape, *[1] * (self.values.ndim - 2))
+        total = np.where(good, self.values, 0).sum(axis=1)
+        n_good = good.sum(axis=1)
+        return np.where(n_good > 0, total / np.maximum(n_good, 1), np.nan).astype(np.float32)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One line per window and channel: time, channel, quality, then the vector.
+
+        Raises
+        ------
+        ModelInputError
+            If the embeddings are time-resolved.
+        """
+        import pandas as pd
+
+        if self.values.ndim != 3:
+            raise ModelInputError(
+                "Time-resolved embeddings have four axes and make no table; use .values."
+            )
+        n_rows, n_chans, size = self.values.shape
+        index = pd.DataFrame(
+            {
+                "row": np.repeat(np.arange(n_rows), n_chans),
+                "time": np.repeat(self.times, n_chans),
+                "channel": np.tile(self.ch_names, n_rows),
+                "quality": self.quality.ravel(),
+            }
+        )
+        columns = [f"e{i:03d}" for i in range(size)]
+        vectors = pd.DataFrame(self.values.reshape(-1, size), columns=columns)
+        return pd.concat([index, vectors], axis=1)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Save as ``.npz``, with its history as ``.preprocessing.json`` beside it.
+
+        Parameters
+        ----------
+        path : str | Path
+        overwrite : bool
+            Replace existing files.
+
+        Raises
+        ------
+        OutputError
+            If a file exists already or cannot be written.
+        """
+        shape = self.values.shape
+        parts = iter([(self.values, self.times, self.quality)])
+        _write(path, shape, parts, self.ch_names, self.history, overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Embeddings:
+        """Read what `save` or ``eegfoundation embed`` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            return cls(
+                values=file["values"],
+                times=file["times"],
+                quality=file["quality"],
+                ch_names=file["ch_names"].tolist(),
+                history=json.loads(str(file["history"])),
+            )
+
+
+def embed(
+    source: Any,
+    model: str | Path | EEGFoundationModel = "small",
+    window: float = 10.0,
+    overlap: float = 0.0,
+    *,
+    sfreq: float | None = None,
+    ch_names: list[str] | None = None,
+    units: str | None = None,
+    line_freq: float | None = None,
+    time_resolved: bool = False,
+    dtype: Any = None,
+    device: Any = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> Embeddings:
+    """Embed a recording.
+
+    Parameters
+    ----------
+    source : path | mne.io.Raw | mne.Epochs | ndarray | Recording
+        Anything that `read_recording` takes.
+    model : str | Path | EEGFoundationModel
+        An encoder, or what `load_encoder` takes.
+    window, overlap : float
+        Seconds. A recording gives one row per window, and one row if it is shorter than a window
+        (at least 0.5 s); epochs give one row each.
+    sfreq, ch_names, units
+        As in `read_recording`.
+    line_freq : float | None
+        Mains frequency in Hz for the notch; None: what the file says, else what is detected.
+    time_resolved : bool
+        Return the states of every position instead of one vector per window.
+    dtype : torch.dtype | str | None
+        Type to compute in, such as ``"bfloat16"``; None means float32.
+    device : str | torch.device | None
+        None: where the encoder is.
+    batch_size : int | None
+        Channel windows per forward pass; None chooses by memory. It does not change the result.
+    progress : bool | None
+        Show a progress bar; None: only on a terminal.
+
+    Returns
+    -------
+    embeddings : Embeddings
+
+    Raises
+    ------
+    EEGFoundationError
+        If the source cannot be read or embedded; the message says what to do.
+
+    Examples
+    --------
+    >>> import numpy as np, eegfoundation
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((2, 5000)) * 20  # 20 s of two channels, microvolts
+    >>> encoder = eegfoundation.load_encoder("tiny", weights="random")
+    >>> eegfoundation.embed(x, encoder, sfreq=250, ch_names=["C3", "C4"]).values.shape
+    (2, 2, 128)
+    """
+    recording, encoder = _prepare(source, model, sfreq, ch_names, units, line_freq)
+    parts = list(
+        iter_embeddings(
+            recording,
+            encoder,
+            window,
+            overlap,
+            time_resolved=time_resolved,
+            dtype=dtype,
+            device=device,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    )
+    values, times, quality = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Embeddings(
+        values=values,
+        times=times,
+        quality=quality,
+        ch_names=recording.ch_names,
+        history=recording.history,
+    )
+
+
+def embed_files(
+    files: list[str],
+    out: str,
+    model: str = "small",
+    window: float = 10.0,
+    overlap: float = 0.0,
+    units: str | None = None,
+    line_freq: float | None = None,
+    time_resolved: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Embed recordings: one .npz per file, and what was done to it as JSON beside it.
+
+    Parameters
+    ----------
+    files : list of str
+        Recordings, in any format that is read.
+    out : str
+        Folder for <name>_embeddings.npz and <name>_embeddings.preprocessing.json.
+    model : str
+        Shipped name, folder or hub id of an encoder.
+    window : float
+        Length of a window in seconds.
+    overlap : float
+        Overlap of windows in seconds.
+    units : str | None
+        Unit of the numbers in the files, if they are not what they claim: V, mV, uV or nV.
+    line_freq : float | None
+        Mains frequency in Hz; default: what the file says, else what is detected.
+    time_resolved : bool
+        Write the states of every position instead of one vector per window.
+    overwrite : bool
+        Replace existing results.
+    """
+    from eegfoundation.batch import each_file
+    from eegfoundation.models import load_encoder
+    from eegfoundation.windows import n_windows
+
+    encoder = load_encoder(model)
+
+    def work(file: str, stem: str) -> None:
+        recording, _ = _prepare(file, encoder, None, None, units, line_freq)
+        n_rows = n_windows(recording, window, overlap)
+        parts = iter_embeddings(recording, encoder, window, overlap, time_resolved=time_resolved)
+        size = _row_shape(recording, encoder, window, time_resolved)
+        path = Path(out) / f"{stem}_embeddings.npz"
+        _write(path, (n_rows, *size), parts, recording.ch_names, recording.history, overwrite)
+        print(f"{path}: {n_rows} windows, {recording.n_chans} channels, {size[-1]} values each")
+
+    each_file(files, work)
+
+
+def iter_embeddings(
+    recording: Recording,
+    encoder: EEGFoundationModel,
+    window: float = 10.0,
+    overlap: float = 0.0,
+    *,
+    time_resolved: bool = False,
+    dtype: Any = None,
+    device: Any = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Embed a preprocessed recording block by block.
+
+    Parameters
+    ----------
+    recording : Recording
+        From `preprocess`, at the encoder's sampling rate.
+    encoder : EEGFoundationModel
+    window, overlap, time_resolved, dtype, device, batch_size, progress
+        As in `embed`.
+
+    Yields
+    ------
+    values, times, quality : ndarray
+        Of the next windows; see `Embeddings`.
+    """
+    from tqdm import tqdm
+
+    from eegfoundation.windows import iter_windows, n_windows
+
+    encoder = encoder if device is None else encoder.to(device)
+    total = n_windows(recording, window, overlap)
+    bar = tqdm(
+        total=total,
+        desc=recording.name,
+        unit="window",
+        disable=None if progress is None else not progress,
+    )
+    with bar:
+        for block in iter_windows(recording, window, overlap):
+            yield (
+                _encode(encoder, block, time_resolved, dtype, batch_size),
+                block.times,
+                block.quality,
+            )
+            bar.update(len(block.times))
+
+
+def _prepare(
+    source: Any,
+    model: str | Path | EEGFoundationModel,
+    sfreq: float | None,
+    ch_names: list[str] | None,
+    units: str | None,
+    line_freq: float | None,
+) -> tuple[Recording, EEGFoundationModel]:
+    """Read, load, preprocess, and note the encoder in the history."""
+    from eegfoundation.models import EEGFoundationModel, fingerprint, load_encoder
+    from eegfoundation.models.registry import untrained_notice
+    from eegfoundation.preprocessing import preprocess
+    from eegfoundation.recording import Recording, read_recording
+
+    encoder = model if isinstance(model, EEGFoundationModel) else load_encoder(model)
+    if not isinstance(source, Recording):
+        source = read_recording(source, sfreq=sfreq, ch_names=ch_names, units=units)
+    recording = preprocess(source, encoder.preprocessing, line_freq=line_freq)
+    name = model if isinstance(model, str) else encoder.config.name_or_path or "in memory"
+    recording.history["encoder"] = {
+        "name": Path(name).name,
+        "sha256": fingerprint(encoder),
+        "trained": encoder.config.trained,
+    }
+    if not encoder.config.trained:
+        recording.history["encoder"]["notice"] = untrained_notice("The encoder")
+    if recording.n_epochs is None and recording.duration < 0.5:
+        raise RecordingError(
+            f"{recording.name} lasts {recording.duration:.2f} s; at least 0.5 s is needed."
+        )
+    return recording, encoder
+
+
+def _encode(
+    encoder: EEGFoundationModel,
+    block: Windows,
+    time_resolved: bool,
+    dtype: Any,
+    batch_size: int | None,
+) -> np.ndarray:
+    """Windows (n, C, T) -> float32 (n, C, D) or (n, C, N, D)."""
+    import torch
+
+    n_windows, n_chans, n_times = block.data.shape
+    rows = torch.from_numpy(block.data.reshape(n_windows * n_chans, 1, n_times))
+    n_positions = -(-n_times // encoder.config.tokens_per_position)
+    step = batch_size or max(1, POSITIONS_PER_BATCH // n_positions)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    low_precision = dtype not in (None, torch.float32)
+    device = encoder.device
+    parts = []
+    with (
+        torch.inference_mode(),
+        torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=low_precision),
+    ):
+        for batch in rows.split(step):
+            values = encoder.embed_signal(batch.to(device), time_resolved=time_resolved)
+            parts.append(values[:, 0].float().cpu().numpy())
+    values = np.concatenate(parts)
+    return values.reshape(n_windows, n_chans, *values.shape[1:])
+
+
+def _row_shape(
+    recording: Recording, encoder: EEGFoundationModel, window: float, time_resolved: bool
+) -> tuple[int, ...]:
+    """Shape of one row of values, known before anything is computed."""
+    if not time_resolved:
+        return recording.n_chans, encoder.config.context_size
+    n_times = recording.n_times
+    if recording.n_epochs is None:
+        n_times = min(n_times, round(window * recording.sfreq))
+    n_positions = -(-n_times // encoder.config.tokens_per_position)
+    return recording.n_chans, n_positions, encoder.config.hidden_size
+
+
+def _write(
+    path: str | Path,
+    shape: tuple[int, ...],
+    parts: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    ch_names: list[str],
+    history: dict[str, Any],
+    overwrite: bool,
+) -> None:
+    """Stream embeddings to ``.npz``; then write their history beside them."""
+    path = Path(path)
+    times: list[np.ndarray] = []
+    quality: list[np.ndarray] = []
+
+    def values() -> Iterator[np.ndarray]:
+        for block, block_times, block_quality in parts:
+            times.append(block_times)
+            quality.append(block_quality)
+            yield block
+
+    with new_file(path, overwrite=overwrite) as unfinished, NpzWriter(unfinished) as npz:
+        npz.add_rows("values", shape, np.float32, values())
+        npz.add("times", np.concatenate(times))
+        npz.add("quality", np.concatenate(quality))
+        npz.add("ch_names", np.array(ch_names))
+        npz.add("history", json.dumps(history))
+    write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)

@@ -1,0 +1,200 @@
+"""From a recording to class probabilities: one row per window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eegfoundation.batch import each_file
+from eegfoundation.outputs import new_file, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from eegfoundation.models import EEGFoundationForClassification
+
+#: The classifier of the published quick start.
+DEFAULT_MODEL = "models/BCIC-2a_model.pth"
+DEFAULT_CONFIG = "configs/BCIC_IV_2a_config.json"
+
+
+def predict(
+    source: Any,
+    model: EEGFoundationForClassification,
+    window: float | None = None,
+    overlap: float = 0.0,
+    *,
+    sfreq: float | None = None,
+    ch_names: list[str] | None = None,
+    units: str | None = None,
+    line_freq: float | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Classify every window of a recording.
+
+    Parameters
+    ----------
+    source : path | mne.io.Raw | mne.Epochs | ndarray | Recording
+        Anything that `read_recording` takes, with any channels.
+    model : EEGFoundationForClassification
+        From `load_downstream_model`.
+    window : float | None
+        Seconds; None: the window that the model was made for.
+    overlap : float
+        Seconds.
+    sfreq, ch_names, units
+        As in `read_recording`.
+    line_freq : float | None
+        Mains frequency in Hz for the notch; None: what the file says, else what is detected.
+    progress : bool | None
+        Show a progress bar; None: only on a terminal.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        One row per window: ``start, stop`` (seconds from the first sample), ``predicted``, one
+        ``p_<class>`` per class, and ``quality``, the share of usable samples. Without any usable
+        channel the probabilities are NaN and ``predicted`` is empty. ``table.attrs["history"]``
+        says what was done to the recording, and by which model.
+
+    Raises
+    ------
+    EEGFoundationError
+        If the source cannot be read or classified; the message says what to do.
+    """
+    import pandas as pd
+    import torch
+    from tqdm import tqdm
+
+    from eegfoundation.preprocessing import preprocess
+    from eegfoundation.recording import Recording, read_recording
+    from eegfoundation.windows import iter_windows, n_windows
+
+    if not isinstance(source, Recording):
+        source = read_recording(source, sfreq=sfreq, ch_names=ch_names, units=units)
+    recording = preprocess(source, model.preprocessing, line_freq=line_freq)
+    if window is None:
+        window = model.config.seq_len / recording.sfreq
+    positions = torch.from_numpy(recording.positions)
+    names = class_names(model)
+    tables = []
+    total = n_windows(recording, window, overlap)
+    disable = None if progress is None else not progress
+    with (
+        torch.inference_mode(),
+        tqdm(total=total, desc=recording.name, unit="window", disable=disable) as bar,
+    ):
+        for block in iter_windows(recording, window, overlap, block=60.0):
+            usable = block.quality > 0
+            output = model(
+                torch.from_numpy(block.data).to(model.device),
+                positions=positions,
+                channel_mask=torch.from_numpy(usable),
+            )
+            probability = output.logits.softmax(-1).cpu().numpy()
+            probability[~usable.any(1)] = np.nan
+            half = block.data.shape[-1] / recording.sfreq / 2
+            table = pd.DataFrame({"start": block.times - half, "stop": block.times + half})
+            best = probability.argmax(1)
+            table["predicted"] = [
+                names[i] if ok else None for i, ok in zip(best, usable.any(1), strict=True)
+            ]
+            for i, name in enumerate(names):
+                table[f"p_{name}"] = probability[:, i]
+            table["quality"] = block.quality.mean(1)
+            tables.append(table)
+            bar.update(len(table))
+    result = pd.concat(tables, ignore_index=True)
+    result.attrs["history"] = {**recording.history, "classifier": describe(model)}
+    return result
+
+
+def predict_files(
+    files: list[str],
+    out: str,
+    model: str | None = None,
+    config: str | None = None,
+    window: float | None = None,
+    overlap: float = 0.0,
+    units: str | None = None,
+    line_freq: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Classify recordings: one .csv of probabilities per file.
+
+    Parameters
+    ----------
+    files : list of str
+        Recordings, in any format that is read.
+    out : str
+        Folder for <name>_predictions.csv and <name>_predictions.preprocessing.json.
+    model : str | None
+        Weights (.pth) of a classifier; default: the motor-imagery classifier that ships.
+    config : str | None
+        Its configuration (.json).
+    window : float | None
+        Length of a window in seconds; default: what the model was made for.
+    overlap : float
+        Overlap of windows in seconds.
+    units : str | None
+        Unit of the numbers in the files, if they are not what they claim: V, mV, uV or nV.
+    line_freq : float | None
+        Mains frequency in Hz; default: what the file says, else what is detected.
+    overwrite : bool
+        Replace existing results.
+    """
+    classifier = load_classifier(model, config)
+
+    def work(file: str, stem: str) -> None:
+        path = Path(out) / f"{stem}_predictions.csv"
+        with new_file(path, overwrite=overwrite) as unfinished:
+            table = predict(file, classifier, window, overlap, units=units, line_freq=line_freq)
+            table.to_csv(unfinished, index=False, float_format="%.6g")
+        history = table.attrs["history"]
+        write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)
+        print(f"{path}: {len(table)} windows, classes {', '.join(class_names(classifier))}")
+
+    each_file(files, work)
+
+
+def load_classifier(
+    model: str | None = None, config: str | None = None
+) -> EEGFoundationForClassification:
+    """Load the classifier that a command names, or the one that ships.
+
+    Raises
+    ------
+    ConfigError
+        If only one of the two files is named.
+    """
+    from eegfoundation.errors import ConfigError
+    from eegfoundation.models import load_downstream_model
+    from eegfoundation.models.registry import shipped_path
+
+    if (model is None) != (config is None):
+        raise ConfigError("A classifier is two files: give both --model and --config, or neither.")
+    if model is None or config is None:
+        return load_downstream_model(shipped_path(DEFAULT_MODEL), shipped_path(DEFAULT_CONFIG))
+    return load_downstream_model(model, config)
+
+
+def class_names(model: EEGFoundationForClassification) -> list[str]:
+    """Names of a classifier's outputs; numbers where it has none."""
+    return model.config.class_names or [str(i) for i in range(model.config.num_classes)]
+
+
+def describe(model: EEGFoundationForClassification) -> dict[str, Any]:
+    """What a reader of an output must know about the classifier."""
+    from eegfoundation.models.registry import untrained_notice
+
+    description: dict[str, Any] = {
+        "classes": class_names(model),
+        "encoder": model.config.encoder,
+        "trained": model.config.trained,
+        "trained_on": model.config.trained_on,
+    }
+    if not model.config.trained:
+        description["notice"] = untrained_notice("The classifier")
+    return description
