@@ -1,8 +1,8 @@
 """The one place that knows where real recordings for tests lie.
 
-They are not part of the project (licences differ). The folder is named by the environment variable
-EEGFOUNDATION_SHARED, else it is `../shared` beside the clone. Where it is absent, tests skip and say
-which folder was looked for.
+They are not part of the project (licences differ). The folder is named by the environment
+variable EEGFOUNDATION_SHARED, else it is `../shared` beside the clone. Where it is absent, tests
+skip and say which folder was looked for.
 """
 
 import os

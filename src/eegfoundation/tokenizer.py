@@ -4,9 +4,9 @@ Every sample becomes one of 2,000 amplitude bins; the special tokens of the publ
 follow (MASK 2001, PAD 2002, CLS 2003, SEP 2004, UNK 2005; 2000 stays reserved). Two scalings:
 
 ``"asinh"`` (default)
-    Fixed-microvolt companding ``asinh(x / knee)``: linear below the knee, logarithmic above, so that
-    microvolt fluctuations keep fine bins while a 300 uV blink still fits. A bin means the same
-    voltage in every recording, hence a 2 uV and a 200 uV alpha burst are different sentences.
+    Fixed-microvolt companding ``asinh(x / knee)``: linear below the knee, logarithmic above, so
+    that microvolt fluctuations keep fine bins while a 300 uV blink still fits. A bin means the same
+    voltage in every recording: a 2 uV and a 200 uV alpha burst are different sentences.
 ``"minmax"``
     The published scheme, ``round((x - min) / (max - min) * 1999)`` per channel and window. It
     spends every bin on every window, and forgets absolute amplitude.
@@ -79,9 +79,10 @@ class AmplitudeTokenizer:
             raise ConfigError(
                 f"scaling={self.scaling!r} is unknown; choose one of {list(get_args(Scaling))}."
             )
-        if not 0 < self.knee_uv < self.max_uv <= MAX_ABS_UV:
+        numbers = all(isinstance(value, int | float) for value in (self.knee_uv, self.max_uv))
+        if not (numbers and 0 < self.knee_uv < self.max_uv <= MAX_ABS_UV):
             raise ConfigError(
-                f"knee_uv={self.knee_uv} and max_uv={self.max_uv} do not fit: "
+                f"knee_uv={self.knee_uv!r} and max_uv={self.max_uv!r} do not fit: "
                 f"0 < knee_uv < max_uv <= {MAX_ABS_UV:g} microvolts is needed."
             )
 
@@ -137,7 +138,7 @@ class AmplitudeTokenizer:
             Microvolts in the data type of ``state``; NaN at special tokens. It differs from what
             was encoded by at most `error_bound`, where that was inside the clipping range.
         """
-        bins, xp = _amplitude_bins(ids, state)
+        bins, _ = _amplitude_bins(ids, state)
         return self._expand(bins) * state.scale + state.offset
 
     def error_bound(self, ids: Array, state: TokenizerState) -> Array:
@@ -232,8 +233,5 @@ def _as_float(x: Array) -> Array:
 def _amplitude_bins(ids: Array, state: TokenizerState) -> tuple[Array, Any]:
     """Tokens as floating bins of the state's type, NaN at special tokens; and their library."""
     xp = _library(ids)
-    if xp is np:
-        bins = ids.astype(state.scale.dtype)
-    else:
-        bins = ids.to(state.scale.dtype)
+    bins = ids.astype(state.scale.dtype) if xp is np else ids.to(state.scale.dtype)
     return xp.where((ids >= 0) & (ids < N_BINS), bins, float("nan")), xp

@@ -1,0 +1,239 @@
+"""Filter kernels and rate changes: source samples in, target samples out.
+
+One fused linear-phase kernel (band-pass and mains notch), then a polyphase interpolator. All of it
+is finite impulse response, so a span of the target depends on a known span of the source, and
+reading in pieces gives what reading at once gives. The kernels are MNE's designs; running them in
+one overlap-save pass in float32 is ours, because it is several times faster and bounds memory.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eegfoundation.errors import PreprocessingError
+
+if TYPE_CHECKING:
+    from eegfoundation.preprocessing import Preprocessing
+
+_FIR_LENGTH = 3.3  # a Hamming kernel lasts 3.3 / (transition width in Hz) seconds (MNE's rule)
+_MAX_DENOMINATOR = 20_000  # makes 173.61 -> 200 Hz exact; otherwise drifts < 0.3 ms in 24 h
+_NOTCH_TRANSITIONS = (1.0, 10.0)  # Hz: MNE's default, and the widest tried on short signals
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """Filter kernel and rate change of one signal of `n_times` source samples."""
+
+    kernel: np.ndarray  # (odd,) fused band-pass and notch at the source's rate
+    interpolator: np.ndarray  # (odd,) polyphase kernel at `up` times the source's rate
+    up: int
+    down: int
+    n_times: int
+    no_dc: bool  # the kernel removes a constant: offsets may be taken off before it
+    removes_mean: bool
+
+    @property
+    def n_out(self) -> int:
+        """Number of target samples."""
+        return -(-self.n_times * self.up // self.down)
+
+    @property
+    def reach(self) -> int:
+        """Source samples on each side that a target sample depends on."""
+        interpolation = len(self.interpolator) // 2 // self.up + 1 if self.up != self.down else 0
+        return len(self.kernel) // 2 + interpolation
+
+    @property
+    def longest_gap(self) -> int:
+        """Gaps up to this are bridged by a line; in longer ones, neither side can see the other."""
+        return 2 * self.reach
+
+    def span(self, start: int, stop: int, at_least: int) -> tuple[int, int]:
+        """Source samples that exist and lie within reach of target samples `start` to `stop`."""
+        reach = max(self.reach, at_least)
+        first = start * self.down // self.up - reach
+        last = (stop - 1) * self.down // self.up + reach + 2
+        return max(first, 0), min(last, self.n_times)
+
+    def nearest(self, start: int, stop: int) -> np.ndarray:
+        """Source sample nearest in time to each target sample."""
+        index = (2 * np.arange(start, stop) * self.down + self.up) // (2 * self.up)
+        return np.minimum(index, self.n_times - 1)
+
+    def __call__(self, x: np.ndarray, first: int, start: int, stop: int) -> np.ndarray:
+        """Source samples (..., T) from `first` on -> target samples (..., stop - start)."""
+        begin = start * self.down // self.up - self.reach
+        end = (stop - 1) * self.down // self.up + self.reach + 2
+        if self.no_dc:
+            # An amplifier's offset of 100 mV would cost float32 its microvolts.
+            x = x - x[..., :1]
+        left, right = max(0, -begin), max(0, end - self.n_times)
+        x = x[..., max(0, begin - first) : end - first]
+        if left or right:
+            width = [(0, 0)] * (x.ndim - 1) + [(left, right)]
+            x = np.pad(x, width, mode="reflect", reflect_type="odd")
+        half = len(self.kernel) // 2
+        if half:
+            x = _convolve(x, self.kernel)
+        if self.up == self.down:
+            y = x[..., : stop - start]
+            return y if half else y.astype(np.float32)  # never a view of what was read
+        return self._interpolate(x, begin + half, start, stop)
+
+    def _interpolate(self, x: np.ndarray, first: int, start: int, stop: int) -> np.ndarray:
+        """Target sample k = sum over n of interpolator[k * down - n * up + centre] * x[n]."""
+        from scipy.signal import upfirdn
+
+        # upfirdn starts at its own sample 0: zeros before the kernel bring `start` onto its grid.
+        centre = start * self.down + len(self.interpolator) // 2 - first * self.up
+        zeros = -centre % self.down
+        kernel = np.concatenate([np.zeros(zeros, np.float32), self.interpolator])
+        skip = (centre + zeros) // self.down
+        y: np.ndarray = upfirdn(kernel, x, self.up, self.down)
+        return y[..., skip : skip + stop - start]
+
+
+def _convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Valid part of the convolution, by overlap-save.
+
+    In float32: twice as fast as float64, and off by 2e-8 of the largest amplitude (measured).
+    `scipy.signal.oaconvolve` gives the same at a third of the speed and twice the memory.
+    """
+    from scipy import fft
+
+    n_out = x.shape[-1] - len(kernel) + 1
+    hop = ceil(n_out / max(1, round(n_out / (8 * len(kernel)))))
+    n_fft = fft.next_fast_len(hop + len(kernel) - 1, real=True)
+    response = fft.rfft(kernel, n_fft).astype(np.complex64)
+    y = np.empty((*x.shape[:-1], n_out), np.float32)
+    for a in range(0, n_out, hop):
+        b = min(a + hop, n_out)
+        spectrum = fft.rfft(x[..., a : b + len(kernel) - 1], n_fft)
+        spectrum *= response
+        y[..., a:b] = fft.irfft(spectrum, n_fft)[..., len(kernel) - 1 : len(kernel) - 1 + b - a]
+    return y
+
+
+def design_chain(
+    settings: "Preprocessing", sfreq: float, n_times: int, line_freq: float | None
+) -> tuple[Chain, dict[str, Any]]:
+    """Kernels for signals of `n_times` samples, and the part of the history that describes them."""
+    from mne.filter import create_filter
+    from scipy.signal import fftconvolve, firwin, kaiserord
+
+    notes = []
+    seconds = n_times / sfreq
+    nyquist = min(sfreq, settings.sfreq) / 2
+    highpass, lowpass = settings.highpass, settings.lowpass
+    if lowpass is not None and lowpass > 0.45 * sfreq:
+        lowpass = 0.45 * sfreq
+        notes.append(f"low-pass lowered to {lowpass:g} Hz: 0.45 of the {sfreq:g} Hz of the source")
+    top = nyquist if lowpass is None else lowpass
+    if highpass is not None and highpass >= top:
+        raise PreprocessingError(
+            f"a high-pass of {highpass:g} Hz leaves nothing below the {top:g} Hz that a recording "
+            f"at {sfreq:g} Hz can hold: lower highpass."
+        )
+    removes_mean = False
+    if highpass is not None:
+        needed = _FIR_LENGTH / min(max(0.25 * highpass, 2.0), highpass)
+        if removes_mean := seconds < needed:
+            notes.append(
+                f"not high-passed: {seconds:g} s are shorter than the filter ({needed:g} s at "
+                f"{highpass:g} Hz); the mean of each channel was removed instead"
+            )
+            highpass = None
+    kernel = np.ones(1)
+    stop = top
+    if highpass is not None or lowpass is not None:
+        transition: float | str = "auto"
+        if lowpass is not None:
+            # MNE's automatic width, but the stop band begins at the Nyquist frequency at latest.
+            transition = min(max(0.25 * lowpass, 2.0), nyquist - lowpass)
+            stop = lowpass + transition
+        kernel = create_filter(
+            None, sfreq, highpass, lowpass, h_trans_bandwidth=transition, verbose="error"
+        )
+    notches, notch = _notches(line_freq, stop, sfreq, seconds, notes)
+    if notch is not None:
+        kernel = fftconvolve(kernel, notch)
+
+    ratio = Fraction(settings.sfreq / sfreq).limit_denominator(_MAX_DENOMINATOR)
+    up, down = ratio.numerator, ratio.denominator
+    interpolator = np.ones(1)
+    if up > 1 or (down > 1 and lowpass is None):
+        # After a low-pass only the images of what it passes are left to be removed.
+        edge, end = (0.9 * nyquist, 1.1 * nyquist) if lowpass is None else (lowpass, sfreq - stop)
+        n_taps, beta = kaiserord(80.0, (end - edge) / (up * sfreq / 2))
+        window, cutoff = ("kaiser", beta), (edge + end) / 2
+        interpolator = up * firwin(n_taps | 1, cutoff, window=window, fs=up * sfreq)
+    chain = Chain(
+        kernel=kernel.astype(np.float32),
+        interpolator=interpolator.astype(np.float32),
+        up=up,
+        down=down,
+        n_times=n_times,
+        no_dc=highpass is not None,
+        removes_mean=removes_mean,
+    )
+    return chain, {"highpass": highpass, "lowpass": lowpass, "notch": notches, "notes": notes}
+
+
+def _notches(
+    line_freq: float | None, stop: float, sfreq: float, seconds: float, notes: list[str]
+) -> tuple[list[float], np.ndarray | None]:
+    """Band-stop kernel at the mains frequency and its harmonics below `stop` Hz; MNE's widths."""
+    from mne.filter import create_filter
+
+    if line_freq is None:
+        return [], None
+    # A band-stop's transition is shared by its two flanks, so its kernel is twice as long.
+    transition = max(_NOTCH_TRANSITIONS[0], 2 * _FIR_LENGTH / seconds)
+    if transition > _NOTCH_TRANSITIONS[1]:
+        notes.append(f"no notch at {line_freq:g} Hz: {seconds:g} s are too short for its filter")
+        return [], None
+    wanted = line_freq * np.arange(1, ceil(stop / line_freq))
+    half_width = wanted / 400 + transition / 2
+    fits = (wanted + half_width < sfreq / 2) & (wanted > half_width)
+    for freq in wanted[~fits] if wanted.size else [line_freq]:
+        why = "not representable" if wanted.size else "beyond the pass band"
+        notes.append(f"no notch at {freq:g} Hz: {why} at a sampling rate of {sfreq:g} Hz")
+    if not fits.any():
+        return [], None
+    if transition > _NOTCH_TRANSITIONS[0]:
+        notes.append(f"notch with flanks of {transition:.3g} Hz, for a signal of {seconds:g} s")
+    kernel = create_filter(
+        None,
+        sfreq,
+        (wanted + half_width)[fits],
+        (wanted - half_width)[fits],
+        l_trans_bandwidth=transition / 2,
+        h_trans_bandwidth=transition / 2,
+        verbose="error",
+    )
+    return wanted[fits].tolist(), kernel
+
+
+def fill_gaps(x: np.ndarray, gap: np.ndarray, longest: int) -> np.ndarray:
+    """Copy of `x` (..., T) with gaps filled.
+
+    Up to `longest` samples by a line between their neighbours, longer ones by the nearer neighbour:
+    what is filled in must not depend on samples further away than a piece of a recording is read.
+    """
+    x = x.copy()
+    for row, missing in zip(x.reshape(-1, x.shape[-1]), gap.reshape(-1, x.shape[-1]), strict=True):
+        if not missing.any():
+            continue
+        known, index = np.flatnonzero(~missing), np.flatnonzero(missing)
+        if not known.size:
+            row[:] = 0.0
+            continue
+        after = np.searchsorted(known, index)
+        left, right = known[np.maximum(after - 1, 0)], known[np.minimum(after, known.size - 1)]
+        hold = np.where(index - left <= right - index, row[left], row[right])
+        # At the ends both neighbours are the same sample, and np.interp holds it.
+        row[index] = np.where(right - left > longest + 1, hold, np.interp(index, known, row[known]))
+    return x
