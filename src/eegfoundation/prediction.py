@@ -57,7 +57,8 @@ def predict(
         One row per window: ``start, stop`` (seconds from the first sample), ``predicted``, one
         ``p_<class>`` per class, and ``quality``, the share of usable samples. Without any usable
         channel the probabilities are NaN and ``predicted`` is empty. ``table.attrs["history"]``
-        says what was done to the recording, and by which model.
+        says what was done to the recording, and by which model; ``table.attrs["attention"]`` maps
+        each electrode to its mean share in the decisions, where there was any.
 
     Raises
     ------
@@ -80,6 +81,7 @@ def predict(
     positions = torch.from_numpy(recording.positions)
     names = class_names(model)
     tables = []
+    shares = []
     total = n_windows(recording, window, overlap)
     disable = None if progress is None else not progress
     with (
@@ -95,6 +97,7 @@ def predict(
             )
             probability = output.logits.softmax(-1).cpu().numpy()
             probability[~usable.any(1)] = np.nan
+            shares.append(output.attentions[0].cpu().numpy()[usable.any(1)])
             half = block.data.shape[-1] / recording.sfreq / 2
             table = pd.DataFrame({"start": block.times - half, "stop": block.times + half})
             best = probability.argmax(1)
@@ -108,6 +111,10 @@ def predict(
             bar.update(len(table))
     result = pd.concat(tables, ignore_index=True)
     result.attrs["history"] = {**recording.history, "classifier": describe(model)}
+    share = np.concatenate(shares)
+    if len(share):
+        mean = share.mean(0, dtype=float).tolist()
+        result.attrs["attention"] = dict(zip(recording.ch_names, mean, strict=True))
     return result
 
 

@@ -10,7 +10,6 @@ Shape legend: B batch, C channels, T samples, E context width.
 from __future__ import annotations
 
 import json
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from eegfoundation.models.registry import fingerprint, load_encoder, untrained_n
 from eegfoundation.models.spatial_fusion import SpatialFusion
 from eegfoundation.montage import positions as standard_positions
 from eegfoundation.preprocessing import Preprocessing
+from eegfoundation.tokenizer import MAX_ABS_UV
 
 logger = logging.get_logger(__name__)
 
@@ -149,11 +149,12 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             )
         x = x.to(self.dtype)
         context = self._context(input_ids, embedding_data).to(self.dtype)
-        usable = torch.where(x.isfinite(), x, torch.nan)
+        usable = torch.where(x.abs() <= MAX_ABS_UV, x, torch.nan)
         varies = (usable.nan_to_num(-torch.inf).amax(-1)) > (usable.nan_to_num(torch.inf).amin(-1))
         mask = varies & context.isfinite().all(-1)
         if channel_mask is not None:
-            mask = mask & channel_mask.to(x.device).bool().expand(mask.shape)
+            _check_shape("channel_mask", channel_mask, (n_chans,), (len(x), n_chans))
+            mask = mask & channel_mask.to(x.device).bool()
         pooled, attention = self.fusion(
             usable,
             context.nan_to_num(0, 0, 0),
@@ -162,7 +163,10 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             self.preprocessing.sfreq,
         )
         logits = self.final_layer(self.head(pooled))
-        loss = None if labels is None else F.cross_entropy(logits, labels)
+        loss = None
+        if labels is not None:
+            _check_shape("labels", labels, (len(x),))
+            loss = F.cross_entropy(logits.float(), labels.long())
         return SequenceClassifierOutput(loss=loss, logits=logits, attentions=(attention,))
 
     def _context(self, x: Tensor, embedding: Tensor | None) -> Tensor:
@@ -173,14 +177,10 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
                 return encoder.embed_signal(x.to(encoder.dtype))
         batch, n_chans = x.shape[:2]
         width = self.config.embedding_dim
-        if embedding.shape == (batch, width):
+        _check_shape("embedding_data", embedding, (batch, width), (batch, n_chans, width))
+        if embedding.ndim == 2:
             return embedding.unsqueeze(1).expand(-1, n_chans, -1)
-        if embedding.shape == (batch, n_chans, width):
-            return embedding
-        raise ModelInputError(
-            f"embedding_data has shape {tuple(embedding.shape)}; expected {(batch, width)} or "
-            f"{(batch, n_chans, width)}."
-        )
+        return embedding
 
     def _positions(self, positions: Tensor | None, x: Tensor) -> Tensor:
         """Electrode positions (B, C, 3)."""
@@ -190,12 +190,16 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             if names is None or len(names) != n_chans:
                 return x.new_full((batch, n_chans, 3), torch.nan)
             positions = torch.from_numpy(standard_positions(names))
-        if positions.shape not in [(n_chans, 3), (batch, n_chans, 3)]:
-            raise ModelInputError(
-                f"positions has shape {tuple(positions.shape)}; expected {(n_chans, 3)} or "
-                f"{(batch, n_chans, 3)}."
-            )
+        _check_shape("positions", positions, (n_chans, 3), (batch, n_chans, 3))
         return positions.to(x).expand(batch, -1, -1)
+
+
+def _check_shape(name: str, value: Tensor, *expected: tuple[int, ...]) -> None:
+    """Raise `ModelInputError` unless the shape is one of those expected."""
+    if tuple(value.shape) not in expected:
+        raise ModelInputError(
+            f"{name} has shape {tuple(value.shape)}; expected {' or '.join(map(str, expected))}."
+        )
 
 
 def load_downstream_model(
@@ -228,22 +232,11 @@ def load_downstream_model(
         If the checkpoint says that its weights were never trained.
     """
     path = Path(model_path)
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"Weights {path} not found; check the path.") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} cannot be loaded as weights: {first_line}") from error
-    if not (isinstance(saved, dict) and {"state_dict", "extras"} <= saved.keys()):
-        raise CheckpointError(
-            f"{path} holds no checkpoint of save_downstream_model (expected 'state_dict' and "
-            "'extras'); weights of other code cannot be used."
-        )
+    found, extras = _read_checkpoint(path)
     settings = DownstreamConfig.from_json_file(config_path).to_diff_dict()
-    config = DownstreamConfig(**{**settings, **json.loads(saved["extras"])})
+    config = DownstreamConfig(**{**settings, **extras})
     model = EEGFoundationForClassification(config)
-    expected, found = model.state_dict(), saved["state_dict"]
+    expected = model.state_dict()
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
         "unexpected": sorted(found.keys() - expected.keys()),
@@ -260,6 +253,29 @@ def load_downstream_model(
     return model.eval()
 
 
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the weights and the extra settings that `save_downstream_model` wrote."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"Weights {path} not found; check the path.") from None
+    except Exception as error:  # a damaged or foreign pickle can fail in any way
+        first_line = f"{type(error).__name__} {error}".strip().splitlines()[0]
+        raise CheckpointError(f"{path} cannot be loaded as weights: {first_line}") from error
+    try:
+        weights, extras = dict(saved["state_dict"]), json.loads(saved["extras"])
+        sound = all(isinstance(value, Tensor) for value in weights.values())
+        sound = sound and isinstance(extras, dict)
+    except (KeyError, IndexError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise CheckpointError(
+            f"{path} holds no checkpoint of save_downstream_model (expected 'state_dict' and "
+            "'extras'); weights of other code cannot be used."
+        )
+    return weights, extras
+
+
 def save_downstream_model(model: EEGFoundationForClassification, model_path: str | Path) -> None:
     """Save a classifier's weights, and what the published JSON has no place for, as ``.pth``.
 
@@ -267,9 +283,10 @@ def save_downstream_model(model: EEGFoundationForClassification, model_path: str
     ----------
     model : EEGFoundationForClassification
     model_path : str | Path
-        Written under a temporary name first, then renamed.
+        Written under a temporary name first, then renamed. A missing folder is made.
     """
     path = Path(model_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     extras = {key: getattr(model.config, key) for key in EXTRA_KEYS}
     unfinished = path.with_name(path.name + ".tmp")
     torch.save({"state_dict": model.state_dict(), "extras": json.dumps(extras)}, unfinished)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 
 from eegfoundation import tokenizer as vocabulary
-from eegfoundation.errors import ConfigError
+from eegfoundation.errors import CheckpointError, ConfigError
 from eegfoundation.preprocessing import Preprocessing
 from eegfoundation.tokenizer import AmplitudeTokenizer
 
@@ -49,6 +50,42 @@ class _StrictConfig(PreTrainedConfig):
                 f"Unknown keys {unknown} in a configuration of {self.model_type!r}; remove them."
             )
         super().__post_init__(**kwargs)
+
+    def _require_whole(self, minimum: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if type(value) is not int or value < minimum:
+                raise ConfigError(
+                    f"{name}={value!r}; a whole number of at least {minimum} is needed."
+                )
+
+    def _require_number(self, low: float, high: float, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not low <= value < high:
+                raise ConfigError(
+                    f"{name}={value!r}; a number of at least {low:g} and below {high:g} is needed."
+                )
+
+    @classmethod
+    def get_config_dict(cls, name_or_path: Any, **kwargs: Any) -> Any:
+        """Read the ``config.json`` of a checkpoint; transformers takes a missing one for empty.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no readable ``config.json`` with a ``model_type``.
+        """
+        try:
+            values, unused = super().get_config_dict(name_or_path, **kwargs)
+        except OSError as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise CheckpointError(f"Cannot load {name_or_path}: {first_line}") from error
+        if "model_type" not in values:
+            raise CheckpointError(
+                f"Cannot load {name_or_path}: found no config.json with a model_type."
+            )
+        return values, unused
 
     @classmethod
     def from_json_file(cls, json_file: str | Path) -> Any:
@@ -143,13 +180,21 @@ class EEGFoundationConfig(_StrictConfig):
             raise ConfigError(
                 f"vocab_size={self.vocab_size}; the tokenizer's is {vocabulary.VOCAB_SIZE}."
             )
+        self._require_whole(
+            1,
+            *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+            *("embedding_size", "tokens_per_position", "max_position_embeddings"),
+        )
+        self._require_whole(0, "type_vocab_size")
+        self._require_number(0, 1, "hidden_dropout_prob", "attention_probs_dropout_prob")
+        self._require_number(0, float("inf"), "initializer_range", "layer_norm_eps", "rope_theta")
+        if self.hidden_act not in ACT2FN:
+            raise ConfigError(f"hidden_act={self.hidden_act!r} is unknown; 'gelu' is usual.")
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ConfigError(
                 f"hidden_size={self.hidden_size} must be an even multiple of "
                 f"num_attention_heads={self.num_attention_heads} for rotary positions."
             )
-        if self.tokens_per_position < 1 or self.num_hidden_layers < 1:
-            raise ConfigError("tokens_per_position and num_hidden_layers must be at least 1.")
         if self.pooling not in ("mean", "mean_std"):
             raise ConfigError(f"pooling={self.pooling!r}; choose 'mean' or 'mean_std'.")
 
@@ -253,9 +298,13 @@ class DownstreamConfig(_StrictConfig):
         self.preprocessing = Preprocessing.from_dict(self.preprocessing or {}).to_dict()
         super().__post_init__(**kwargs)
         self.num_labels = self.num_classes
-        for name in ("seq_len", "patch_size", "stride", "d_model", "num_classes", "num_channel"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)}; it must be at least 1.")
+        self._require_whole(
+            1,
+            *("seq_len", "patch_size", "stride", "d_model", "num_classes", "num_channel"),
+            *("embedding_dim", "projection_embedding_dim", "classification_hidden_dim"),
+        )
+        self._require_number(0, 1, "classification_dropout")
+        self._require_number(0, float("inf"), "learning_rate", "weight_decay")
         for name, expected in (("class_names", self.num_classes), ("ch_names", self.num_channel)):
             names = getattr(self, name)
             if names is not None and len(names) != expected:

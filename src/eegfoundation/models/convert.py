@@ -155,7 +155,7 @@ def _shared_settings(config: RoFormerConfig | EEGFoundationConfig) -> dict[str, 
         *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
         *("intermediate_size", "embedding_size", "hidden_act", "hidden_dropout_prob"),
         *("attention_probs_dropout_prob", "max_position_embeddings", "type_vocab_size"),
-        *("initializer_range", "layer_norm_eps", "pad_token_id"),
+        *("initializer_range", "layer_norm_eps", "pad_token_id", "tie_word_embeddings"),
     ]
     return {name: getattr(config, name) for name in names}
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
@@ -44,6 +45,15 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def masked_score(dtype: torch.dtype) -> float:
+    """Attention score of what is masked: low enough to count as none, but finite.
+
+    Half of the lowest number, because the lowest of float32 rounds to -inf in bfloat16 (autocast),
+    and a row of which everything is masked would become NaN.
+    """
+    return torch.finfo(dtype).min / 2
 
 
 class TokenEmbeddings(nn.Module):
@@ -151,8 +161,9 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
         Raises
         ------
         CheckpointError
-            If a weight is missing, unexpected or of another shape (all are listed), or if there is
-            no ``model.safetensors``. Transformers itself would fill gaps with random numbers.
+            If a weight is missing, unexpected or of another shape (all are listed), or if
+            ``model.safetensors`` is absent or damaged. Transformers itself would fill gaps with
+            random numbers.
         """
         wants_info = kwargs.pop("output_loading_info", False)
         kwargs.setdefault("use_safetensors", True)  # never unpickle
@@ -162,7 +173,7 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
                 model, info = super().from_pretrained(
                     name_or_path, *args, output_loading_info=True, **kwargs
                 )
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise CheckpointError(f"Cannot load {name_or_path}: {first_line}") from error
         problems = [
@@ -236,18 +247,22 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         ModelInputError
             If the shapes do not fit.
         """
-        if input_ids.ndim != 2 or input_ids.shape[1] == 0:
+        if input_ids.ndim != 2 or input_ids.shape[1] == 0 or input_ids.is_floating_point():
             raise ModelInputError(
-                f"input_ids has shape {tuple(input_ids.shape)}; expected (B, T), one channel's "
-                "window per row. For a (B, C, T) signal in microvolts use embed_signal."
+                f"input_ids has shape {tuple(input_ids.shape)} and type {input_ids.dtype}; "
+                "expected integer tokens (B, T), one channel's window per row. For a (B, C, T) "
+                "signal in microvolts use embed_signal."
             )
         valid = self._valid_positions(input_ids, attention_mask)
+        if attention_mask is not None and self.config.tokens_per_position > 1:
+            # a position that is valid only in part must not see what lies under the padding
+            input_ids = input_ids.masked_fill(~attention_mask.bool(), PAD)
         x = self.embeddings(input_ids)
         mask = None
         if valid is not None:
             # additive like RoFormer's: a row without any valid position stays finite
             mask = torch.zeros(valid.shape, dtype=x.dtype, device=x.device)
-            mask = mask.masked_fill(~valid, torch.finfo(x.dtype).min)[:, None, None, :]
+            mask = mask.masked_fill(~valid, masked_score(x.dtype))[:, None, None, :]
             mask = mask.expand(-1, 1, x.shape[1], -1)
         config = self.config
         head_dim = config.hidden_size // config.num_attention_heads
@@ -267,14 +282,14 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
 
         Parameters
         ----------
-        x : Tensor, shape (..., C, T)
+        x : Tensor, shape (..., T), usually (B, C, T)
             Microvolts at ``preprocessing.sfreq``; NaN marks unusable samples.
         time_resolved : bool
             Return the states of all positions instead of the context vector.
 
         Returns
         -------
-        values : Tensor, shape (..., C, E), or (..., C, N, D) if ``time_resolved``
+        values : Tensor, shape (..., E), or (..., N, D) if ``time_resolved``
             NaN for a channel that is flat or has no usable sample.
         """
         ids, _ = self.tokenizer.encode(x)
@@ -282,7 +297,7 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         output = self(rows)
         values = output.last_hidden_state if time_resolved else output.pooler_output
         dead = (rows == PAD).all(-1).view(-1, *[1] * (values.ndim - 1))
-        return values.masked_fill(dead, torch.nan).unflatten(0, ids.shape[:-1])
+        return values.masked_fill(dead, torch.nan).reshape(*ids.shape[:-1], *values.shape[1:])
 
     def _valid_positions(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor | None:
         """(B, T) mask of samples -> (B, N) mask of positions with at least one sample."""

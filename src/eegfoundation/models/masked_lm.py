@@ -8,9 +8,8 @@ Shape legend: B batch, T samples, N positions, P tokens per position, V vocabula
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
@@ -64,7 +63,7 @@ class EEGFoundationForMaskedLM(EEGFoundationPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-        **kwargs: Any,
+        output_hidden_states: bool = False,
     ) -> MaskedLMOutput:
         """Predict tokens.
 
@@ -75,7 +74,9 @@ class EEGFoundationForMaskedLM(EEGFoundationPreTrainedModel):
         attention_mask : Tensor, shape (B, T) | None
             As in `EEGFoundationModel`.
         labels : Tensor of integers, shape (B, T) | None
-            True tokens where the loss counts, -100 elsewhere.
+            True tokens where the loss counts, -100 elsewhere. Without any, the loss is 0.
+        output_hidden_states : bool
+            As in `EEGFoundationModel`.
 
         Returns
         -------
@@ -84,10 +85,11 @@ class EEGFoundationForMaskedLM(EEGFoundationPreTrainedModel):
             the M labelled samples (M, V), in the order of ``labels[labels != -100]``: the table of
             2,006 scores per sample is most of the work, and most samples are not asked for.
         """
-        states = self.encoder(input_ids, attention_mask, **kwargs).last_hidden_state
-        embeddings = self.head(states)[:, : input_ids.shape[1]]
+        encoded = self.encoder(input_ids, attention_mask, output_hidden_states)
+        states = encoded.hidden_states
+        embeddings = self.head(encoded.last_hidden_state)[:, : input_ids.shape[1]]
         if labels is None:
-            return MaskedLMOutput(logits=self.head.decoder(embeddings))
+            return MaskedLMOutput(logits=self.head.decoder(embeddings), hidden_states=states)
         if labels.shape != input_ids.shape:
             raise ModelInputError(
                 f"labels have shape {tuple(labels.shape)}; expected that of input_ids, "
@@ -95,5 +97,6 @@ class EEGFoundationForMaskedLM(EEGFoundationPreTrainedModel):
             )
         asked = labels != -100
         logits = self.head.decoder(embeddings[asked])
-        loss = F.cross_entropy(logits.float(), labels[asked].long())
-        return MaskedLMOutput(loss=loss if asked.any() else torch.zeros_like(loss), logits=logits)
+        total = F.cross_entropy(logits.float(), labels[asked].long(), reduction="sum")
+        loss = total / max(1, len(logits))
+        return MaskedLMOutput(loss=loss, logits=logits, hidden_states=states)

@@ -23,6 +23,12 @@ Weights = Literal["pretrained", "random"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
+# Settings that change embeddings though the shapes of all weights stay as they are
+_DECISIVE_SETTINGS = (
+    *("tokenizer", "preprocessing", "pooling", "tokens_per_position", "num_attention_heads"),
+    *("hidden_act", "layer_norm_eps", "rope_theta"),
+)
+
 
 def shipped_path(relative: str) -> Path:
     """Find a file that ships with the project: in the wheel, or in the clone.
@@ -131,7 +137,7 @@ def untrained_notice(what: str) -> str:
 
 
 def fingerprint(encoder: EEGFoundationModel) -> str:
-    """SHA-256 of everything that decides an embedding: weights, tokenizer, preprocessing.
+    """SHA-256 of everything that decides an embedding: weights and settings.
 
     Parameters
     ----------
@@ -142,8 +148,7 @@ def fingerprint(encoder: EEGFoundationModel) -> str:
     digest : str
         64 hexadecimal digits. Weights count as float32.
     """
-    config = encoder.config
-    settings = {"tokenizer": config.tokenizer, "preprocessing": config.preprocessing}
+    settings = {name: getattr(encoder.config, name) for name in _DECISIVE_SETTINGS}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name, value in sorted(encoder.state_dict().items()):
         digest.update(name.encode())

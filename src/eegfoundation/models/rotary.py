@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
 @functools.lru_cache(maxsize=32)
-def _tables(n_positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+def _tables(n_positions: int, head_dim: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines, each (n_positions, head_dim), in float64.
 
-    float64 because an angle of 2,000 radians has lost four digits in float32.
+    float64 because an angle of 2,000 radians has lost four digits in float32; arrays because a
+    tensor made in inference mode could not serve a training step later.
     """
-    frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
-    angles = torch.outer(torch.arange(n_positions, dtype=torch.float64), frequencies)
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
+    frequencies = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+    angles = np.outer(np.arange(n_positions), frequencies)
+    angles = np.concatenate([angles, angles], axis=-1)
+    return np.cos(angles), np.sin(angles)
 
 
-def rotary_tables(n_positions: int, head_dim: int, theta: float, like: Tensor) -> tuple[Tensor, ...]:
-    """Cosines and sines of shape (n_positions, head_dim), on the device and in the type of `like`."""
-    return tuple(table.to(like) for table in _tables(n_positions, head_dim, float(theta)))
+def rotary_tables(
+    n_positions: int, head_dim: int, theta: float, like: Tensor
+) -> tuple[Tensor, ...]:
+    """Cosines and sines, each (n_positions, head_dim), on the device and in the type of `like`."""
+    tables = _tables(n_positions, head_dim, float(theta))
+    return tuple(torch.from_numpy(table).to(like) for table in tables)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

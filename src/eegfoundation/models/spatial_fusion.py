@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegfoundation.models.config import DownstreamConfig
+from eegfoundation.models.encoder import masked_score
 
 #: Wavelengths of the coordinate features: the head is about 0.2 m wide, windows last 0.5 to 60 s.
 SPACE_WAVELENGTHS = (0.4, 0.2, 0.1, 0.05)
@@ -159,7 +160,7 @@ class SpatialFusion(nn.Module):
         channel = self.global_context(context) + self.electrode(positions)  # (B, C, D)
         h = patches + channel.unsqueeze(1) + moment.unsqueeze(1)
         # additive, so that a window without any usable channel stays finite
-        bias = torch.zeros_like(h[:, 0, :, 0]).masked_fill(~channel_mask, torch.finfo(h.dtype).min)
+        bias = torch.zeros_like(h[:, 0, :, 0]).masked_fill(~channel_mask, masked_score(h.dtype))
         h = self.norm(self.block(h, bias))
         by_channel = (self.channel_score(h).squeeze(-1) + bias.unsqueeze(1)).softmax(-1)
         h = (h * by_channel.unsqueeze(-1)).sum(2)  # (B, N, D)
