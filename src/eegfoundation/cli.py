@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from eegfoundation.corpus.builder import build_corpus
 from eegfoundation.demo import demo
 from eegfoundation.embedding import embed_files
 from eegfoundation.errors import EEGFoundationError
@@ -20,12 +22,13 @@ from eegfoundation.prediction import predict_files
 from eegfoundation.report import report
 from eegfoundation.tokens import tokenize_files
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "embed": embed_files,
     "predict": predict_files,
     "tokenize": tokenize_files,
     "info": info,
+    "build-corpus": build_corpus,
     "report": report,
 }
 
@@ -41,10 +44,10 @@ def build_parser() -> ArgumentParser:
     for name, function in COMMANDS.items():
         command = ArgumentParser(allow_abbrev=False)
         command.add_argument("--config", action="config", help="YAML file with these settings")
-        skip = set()
-        if "files" in function.__annotations__:
-            command.add_argument("files", nargs="+", metavar="FILE", help="recordings")
-            skip = {"files"}
+        skip: set[str | int] = set()
+        for files in {"files", "sources"} & set(function.__annotations__):
+            command.add_argument(files, nargs="+", metavar="FILE", help="recordings")
+            skip = {files}
         command.add_function_arguments(function, skip=skip)
         summary = (function.__doc__ or "").partition("\n")[0]
         command.description = summary

@@ -369,8 +369,8 @@ def _encode(
         for batch in rows.split(step):
             values = encoder.embed_signal(batch.to(device), time_resolved=time_resolved)
             parts.append(values[:, 0].float().cpu().numpy())
-    values = np.concatenate(parts)
-    return values.reshape(n_windows, n_chans, *values.shape[1:])
+    joined = np.concatenate(parts)
+    return joined.reshape(n_windows, n_chans, *joined.shape[1:])
 
 
 def _row_shape(

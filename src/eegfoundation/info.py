@@ -93,7 +93,7 @@ def _describe_config(path: Path) -> list[tuple[str, object]]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"Configuration {path} cannot be read: {error}.") from None
     known = {c.model_type: c for c in (DownstreamConfig, EEGFoundationConfig)}
-    kind = known.get(values.get("model_type") if isinstance(values, dict) else None)
+    kind = known.get(str(values.get("model_type"))) if isinstance(values, dict) else None
     if kind is None:
         raise ConfigError(f"{path} is no model configuration: model_type is none of {list(known)}.")
     kind.from_json_file(path)

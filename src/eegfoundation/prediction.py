@@ -102,7 +102,7 @@ def predict(
             table = pd.DataFrame({"start": block.times - half, "stop": block.times + half})
             best = probability.argmax(1)
             table["predicted"] = [
-                names[i] if ok else None for i, ok in zip(best, usable.any(1), strict=True)
+                names[i] if usable[row].any() else None for row, i in enumerate(best)
             ]
             for i, name in enumerate(names):
                 table[f"p_{name}"] = probability[:, i]

@@ -142,7 +142,7 @@ class EEGFoundationConfig(_StrictConfig):
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    embedding_size: int | None = None
+    embedding_size: int = None  # type: ignore[assignment]  # __post_init__ fills these three
     tokens_per_position: int = 1
     pooling: str = "mean"
     hidden_act: str = "gelu"
@@ -159,8 +159,8 @@ class EEGFoundationConfig(_StrictConfig):
     sep_token_id: int = vocabulary.SEP
     unk_token_id: int = vocabulary.UNK
     tie_word_embeddings: bool = True
-    tokenizer: dict[str, Any] | None = None
-    preprocessing: dict[str, Any] | None = None
+    tokenizer: dict[str, Any] = None  # type: ignore[assignment]
+    preprocessing: dict[str, Any] = None  # type: ignore[assignment]
     trained: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -290,7 +290,7 @@ class DownstreamConfig(_StrictConfig):
     ch_names: list[str] | None = None
     encoder: str = "small"
     encoder_sha256: str | None = None
-    preprocessing: dict[str, Any] | None = None
+    preprocessing: dict[str, Any] = None  # type: ignore[assignment]
     trained: bool = False
     trained_on: str | None = None
 

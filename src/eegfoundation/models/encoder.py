@@ -149,7 +149,7 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
-        if getattr(module, "bias", None) is not None:
+        if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
     @classmethod
@@ -215,7 +215,7 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         """Table of token embeddings."""
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Replace the table of token embeddings."""
         self.embeddings.word_embeddings = value
 

@@ -54,7 +54,7 @@ class EEGFoundationForMaskedLM(EEGFoundationPreTrainedModel):
         """Table that turns states into token scores (tied to the input table)."""
         return self.head.decoder
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
+    def set_output_embeddings(self, value: nn.Linear) -> None:
         """Replace the output table."""
         self.head.decoder = value
 
