@@ -1,0 +1,603 @@
+import copy
+import json
+import logging
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_helpers import distance, downstream_config, normal, scramble, tiny_config
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+
+import eegfoundation
+from eegfoundation.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelInputError,
+    UntrainedWeightsWarning,
+)
+from eegfoundation.models import (
+    EEGFoundationForClassification,
+    EEGFoundationModel,
+    fingerprint,
+    load_downstream_model,
+    save_downstream_model,
+)
+from eegfoundation.montage import positions as standard_positions
+
+PUBLISHED_KEYS = [
+    *("seq_len", "patch_size", "stride", "d_model", "num_classes", "num_channel", "rms_norm"),
+    *("embedding_dim", "projection_embedding_dim", "classification_dropout"),
+    *("classification_hidden_dim", "learning_rate", "weight_decay", "model_type"),
+]
+
+
+def classifier(**changes):
+    return scramble(EEGFoundationForClassification(downstream_config(**changes)))
+
+
+MODEL = classifier()
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return scramble(EEGFoundationModel(tiny_config()))
+
+
+@pytest.fixture
+def attached(encoder):
+    model = classifier(embedding_dim=128)
+    model.attach_encoder(copy.deepcopy(encoder))
+    return model
+
+
+def electrodes(n_chans, seed=0):
+    return F.normalize(normal(n_chans, 3, seed=seed), dim=-1) * 0.09
+
+
+@torch.no_grad()
+def logits(model, *args, **kwargs):
+    return model(*args, **kwargs).logits
+
+
+# --- Inputs -------------------------------------------------------------------------------------
+
+
+def test_one_context_vector_serves_all_channels():
+    x, e = normal(2, 5, 200), normal(2, 16)
+    assert logits(MODEL, x, e).shape == (2, 3)
+    per_channel = e.unsqueeze(1).repeat(1, 5, 1)
+    assert distance(logits(MODEL, x, e), logits(MODEL, x, per_channel)) < 1e-6
+    assert distance(logits(MODEL, x, e), logits(MODEL, x, per_channel * 2)) > 1e-3
+
+
+def test_the_encoder_computes_what_is_not_given(attached, encoder):
+    x = normal(2, 4, 300) * 20
+    x[0, 1, 30:60] = torch.nan
+    explicit = encoder.embed_signal(x)
+    assert distance(logits(attached, x), logits(attached, x, explicit)) < 1e-5
+    # with the encoder microvolts matter: it sees amplitude
+    assert distance(logits(attached, x), logits(attached, x * 10)) > 1e-3
+    assert distance(logits(attached, x, explicit), logits(attached, x * 10, explicit)) < 1e-4
+
+
+def test_arguments_have_their_published_names_and_outputs_are_a_mapping():
+    outputs = MODEL(input_ids=normal(2, 5, 200), embedding_data=normal(2, 16))
+    assert set(outputs) == {"logits", "attentions"}
+    assert torch.equal(outputs["logits"], outputs.logits)
+    assert outputs.attentions[0].shape == (2, 5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int16, torch.float16])
+def test_signals_of_any_number_format(dtype):
+    x = (normal(2, 5, 200) * 100).round()
+    e = normal(2, 16)
+    assert distance(logits(MODEL, x.to(dtype), e), logits(MODEL, x, e)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("input_ids", normal(5, 200)),
+        ("input_ids", normal(2, 5, 0)),
+        ("input_ids", normal(2, 0, 200)),
+        ("embedding_data", normal(2, 17)),
+        ("embedding_data", normal(3, 16)),
+        ("embedding_data", normal(2, 4, 16)),
+        ("embedding_data", normal(16)),
+        ("positions", normal(4, 3)),
+        ("positions", normal(5, 2)),
+        ("positions", normal(3, 5, 3)),
+        ("channel_mask", torch.ones(4)),
+        ("channel_mask", torch.ones(2, 4)),
+        ("channel_mask", torch.ones(3, 5)),
+        ("channel_mask", torch.ones(2, 1)),
+        ("labels", torch.zeros(3)),
+        ("labels", torch.zeros(2, 3)),
+    ],
+    ids=lambda value: "x".join(map(str, value.shape)) if isinstance(value, torch.Tensor) else value,
+)
+def test_a_wrong_shape_is_named_in_one_sentence(name, value):
+    arguments = {"input_ids": normal(2, 5, 200), "embedding_data": normal(2, 16), name: value}
+    found = str(tuple(value.shape)).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ModelInputError, match=f"{name} has shape {found}; expected") as error:
+        MODEL(**arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_labels_give_the_cross_entropy(dtype):
+    x, e, labels = normal(4, 5, 200), normal(4, 16), torch.tensor([0, 2, 1, 1])
+    out = MODEL(x, e, labels=labels.to(dtype))
+    assert out.loss.item() == pytest.approx(F.cross_entropy(out.logits, labels).item())
+    assert MODEL(x, e).loss is None
+
+
+def test_the_sampling_rate_of_the_configuration_places_patches_in_time():
+    slow = classifier(preprocessing={"sfreq": 100.0, "lowpass": 40.0})
+    moments = []
+    for model in (MODEL, slow):
+        spy = model.fusion.moment.register_forward_hook(
+            lambda m, args, out: moments.append(args[0])
+        )
+        logits(model, normal(1, 5, 200), normal(1, 16))
+        spy.remove()
+    torch.testing.assert_close(moments[1], 2 * moments[0])
+
+
+# --- Channels -----------------------------------------------------------------------------------
+
+
+@given(data=st.data(), n_chans=st.integers(1, 10), n_times=st.integers(10, 260))
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_channels_does_not_matter(data, n_chans, n_times):
+    x, e = normal(2, n_chans, n_times), normal(2, n_chans, 16)
+    positions = electrodes(n_chans)
+    mask = torch.tensor(data.draw(st.lists(st.booleans(), min_size=n_chans, max_size=n_chans)))
+    order = list(data.draw(st.permutations(range(n_chans))))
+    with torch.no_grad():
+        a = MODEL(x, e, positions=positions, channel_mask=mask)
+        b = MODEL(x[:, order], e[:, order], positions=positions[order], channel_mask=mask[order])
+    assert distance(a.logits, b.logits) < 1e-5
+    assert distance(a.attentions[0][:, order], b.attentions[0]) < 1e-5
+
+
+def test_the_order_of_channels_does_not_matter_with_the_encoder_either(attached):
+    x, positions, order = normal(2, 6, 220) * 20, electrodes(6), [4, 2, 0, 5, 3, 1]
+    a = logits(attached, x, positions=positions)
+    assert distance(a, logits(attached, x[:, order], positions=positions[order])) < 1e-5
+    assert distance(a, logits(attached, x[:, order], positions=positions)) > 1e-4
+
+
+def test_positions_per_window_and_for_all_windows():
+    x, e = normal(2, 5, 200), normal(2, 16)
+    both = torch.stack([electrodes(5), electrodes(5, seed=1)])
+    a, b = logits(MODEL, x, e, positions=both[0]), logits(MODEL, x, e, positions=both[1])
+    assert distance(a, b) > 1e-3
+    mixed = logits(MODEL, x, e, positions=both)
+    assert distance(mixed, torch.stack([a[0], b[1]])) < 1e-5
+    assert distance(a, logits(MODEL, x, e)) > 1e-3  # unknown positions are something else
+
+
+def test_configured_channel_names_give_positions_where_the_number_fits():
+    names = ["Fp1", "C3", "Cz", "C4", "nonsense"]
+    model, nameless = classifier(ch_names=names), MODEL
+    x, e = normal(2, 5, 200), normal(2, 16)
+    positions = torch.from_numpy(standard_positions(names)).float()
+    assert positions[-1].isnan().all()
+    expected = logits(nameless, x, e, positions=positions)
+    assert distance(logits(model, x, e), expected) < 1e-6
+    assert distance(logits(nameless, x, e), expected) > 1e-3
+    # four channels could be any four: unknown, never guessed
+    assert torch.equal(logits(model, x[:, :4], e), logits(nameless, x[:, :4], e))
+    # and what the caller says goes first
+    assert torch.equal(
+        logits(model, x, e, positions=electrodes(5)),
+        logits(nameless, x, e, positions=electrodes(5)),
+    )
+
+
+BAD_CHANNELS = {
+    "masked": lambda x: x,
+    "flat": lambda x: torch.full_like(x, 3.25),
+    "zero": torch.zeros_like,
+    "NaN": lambda x: torch.full_like(x, torch.nan),
+    "infinite": lambda x: torch.full_like(x, torch.inf),
+    "flat where usable": lambda x: torch.where(torch.arange(len(x)) % 3 == 0, torch.nan, 7.0),
+    "beyond a kilovolt": lambda x: x.sign() * 3e38,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CHANNELS)
+@pytest.mark.parametrize("given", ["context given", "encoder"])
+def test_a_bad_channel_is_a_missing_channel(attached, kind, given):
+    x = normal(1, 5, 200) * 20
+    positions, keep = electrodes(5), [0, 1, 3, 4]
+    x[0, 2] = BAD_CHANNELS[kind](x[0, 2])
+    mask = torch.tensor([True, True, kind != "masked", True, True])
+    e = normal(1, 5, 128) if given == "context given" else None
+    with torch.no_grad():
+        bad = attached(x, e, positions=positions, channel_mask=mask)
+        removed = attached(x[:, keep], None if e is None else e[:, keep], positions=positions[keep])
+    assert distance(bad.logits, removed.logits) < 1e-5
+    assert bad.attentions[0][0, 2] == 0
+    assert distance(bad.attentions[0][:, keep], removed.attentions[0]) < 1e-5
+
+
+def test_a_channel_without_context_is_a_missing_channel():
+    x, e, keep = normal(1, 5, 200), normal(1, 5, 16), [0, 1, 2, 4]
+    e[0, 3, 7] = torch.nan
+    assert distance(logits(MODEL, x, e), logits(MODEL, x[:, keep], e[:, keep])) < 1e-5
+
+
+def test_the_mask_of_a_window_is_its_own():
+    x, e = normal(2, 5, 200), normal(2, 5, 16)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 0, 1]])
+    both = logits(MODEL, x, e, channel_mask=mask)
+    assert distance(both[:1], logits(MODEL, x[:1], e[:1])) < 1e-5
+    assert distance(both[1:], logits(MODEL, x[1:, ::2], e[1:, ::2])) < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_window_without_any_good_channel_is_finite(attached, batch):
+    x = normal(batch, 4, 200) * 20
+    x[0] = torch.nan
+    out = attached(x, labels=torch.zeros(batch))
+    assert out.logits.isfinite().all()
+    out.loss.backward()
+    assert all(p.grad.isfinite().all() for p in attached.parameters() if p.grad is not None)
+    if batch > 1:
+        assert distance(out.logits[1:], logits(attached, x[1:])) < 1e-5
+
+
+def test_a_row_alone_equals_the_row_in_a_batch(attached):
+    x = normal(4, 5, 230) * torch.tensor([1.0, 20, 50, 200])[:, None, None]
+    together = logits(attached, x)
+    for i in range(4):
+        assert distance(logits(attached, x[i : i + 1]), together[i : i + 1]) < 1e-5
+
+
+@pytest.mark.parametrize(("n_chans", "n_times"), [(1, 100), (256, 400), (3, 12_000), (2, 20)])
+def test_any_number_of_channels_and_half_a_second_to_a_minute(attached, n_chans, n_times):
+    with torch.no_grad():
+        out = attached(normal(1, n_chans, n_times) * 20)
+    assert out.logits.isfinite().all()
+    torch.testing.assert_close(out.attentions[0].sum(1), torch.ones(1))
+
+
+def test_another_shape_is_logged_once(caplog):
+    model = classifier(seq_len=180)
+    with caplog.at_level(logging.WARNING):
+        model(normal(2, 5, 180), normal(2, 16))
+        assert caplog.messages == []
+        model(normal(2, 4, 170), normal(2, 16))
+        model(normal(2, 4, 170), normal(2, 16))
+    assert len(caplog.messages) == 1
+    assert "4 channels and 170 samples; the configuration expects 5 and 180" in caplog.messages[0]
+
+
+# --- Training -----------------------------------------------------------------------------------
+
+
+def test_gradients_reach_every_parameter():
+    model = classifier().train()
+    positions = electrodes(5)
+    positions[3] = torch.nan
+    x, e, labels = normal(4, 5, 200), normal(4, 5, 16), torch.tensor([0, 1, 2, 0])
+    model(x, e, labels, positions).loss.backward()
+    still = {name for name, p in model.named_parameters() if not p.grad.abs().max() > 1e-7}
+    assert still == {
+        # a constant added to all scores cancels in the softmax
+        "fusion.block.attention.k_proj.bias",
+        "fusion.channel_score.bias",
+        "fusion.time_score.bias",
+        # the moment of a patch is always known
+        "fusion.moment.unknown",
+    }
+
+
+def test_dropout_acts_in_training_only():
+    model = classifier()
+    x, e = normal(2, 5, 200), normal(2, 16)
+    assert torch.equal(logits(model, x, e), logits(model, x, e))
+    model.train()
+    assert distance(logits(model, x, e), logits(model, x, e)) > 1e-4
+
+
+def test_weights_are_linear_layers_that_adapters_find():
+    matrices = {
+        id(p): name for name, p in MODEL.named_parameters() if p.ndim > 1
+    }  # biases, norms and the learned "unknown" are vectors
+    linear = {id(m.weight) for m in MODEL.modules() if type(m) is nn.Linear}
+    assert set(matrices) == linear
+    attention = dict(MODEL.fusion.block.attention.named_children())
+    assert attention.keys() == {"q_proj", "k_proj", "v_proj", "out_proj"}
+
+
+# --- The encoder behind it ----------------------------------------------------------------------
+
+
+def test_the_encoder_stays_frozen_and_outside(attached):
+    attached.train()
+    assert not attached.encoder.training
+    assert not any(p.requires_grad for p in attached.encoder.parameters())
+    own = {id(p) for p in attached.parameters()}
+    assert not own & {id(p) for p in attached.encoder.parameters()}
+    assert not [key for key in attached.state_dict() if "encoder" in key]
+    assert attached.state_dict().keys() == classifier(embedding_dim=128).state_dict().keys()
+    attached(normal(2, 4, 200) * 20, labels=torch.zeros(2)).loss.backward()
+    assert all(p.grad is None for p in attached.encoder.parameters())
+
+
+def test_an_encoder_of_another_width_is_refused(encoder):
+    with pytest.raises(CheckpointError, match=r"128 wide.*embedding_dim=16"):
+        classifier().attach_encoder(encoder)
+
+
+def test_an_encoder_with_another_fingerprint_is_refused(encoder):
+    model = classifier(embedding_dim=128, encoder_sha256=fingerprint(encoder))
+    model.attach_encoder(copy.deepcopy(encoder))
+    other = scramble(EEGFoundationModel(tiny_config()), seed=1)
+    with pytest.raises(CheckpointError, match=fingerprint(other)[:12]):
+        model.attach_encoder(other)
+    same_weights = EEGFoundationModel(tiny_config(tokenizer={"scaling": "minmax"}))
+    same_weights.load_state_dict(encoder.state_dict())
+    with pytest.raises(CheckpointError, match="attach the version of 'small'"):
+        model.attach_encoder(same_weights)
+
+
+def test_the_configured_encoder_is_loaded_on_first_use(tmp_path, encoder):
+    trained = scramble(EEGFoundationModel(tiny_config(trained=True)))
+    trained.save_pretrained(tmp_path)
+    sha256 = fingerprint(trained)
+    model = classifier(embedding_dim=128, encoder=str(tmp_path), encoder_sha256=sha256)
+    x = normal(2, 5, 200) * 20
+    assert distance(logits(model, x), logits(model, x, encoder.embed_signal(x))) < 1e-5
+    assert model.encoder is model.encoder
+
+    missing = classifier(embedding_dim=128, encoder=str(tmp_path / "missing"))
+    with pytest.raises(CheckpointError, match="missing"):
+        missing(x)
+    logits(missing, x, normal(2, 128))  # not needed where context is given
+
+
+# --- Checkpoints in the published form ----------------------------------------------------------
+
+
+def write_published(model, folder):
+    """Save as a .pth with the published JSON beside it."""
+    save_downstream_model(model, folder / "model.pth")
+    published = {key: getattr(model.config, key) for key in PUBLISHED_KEYS}
+    (folder / "config.json").write_text(json.dumps(published))
+    return folder / "model.pth", folder / "config.json"
+
+
+@pytest.fixture
+def published(tmp_path):
+    return write_published(classifier(trained=True), tmp_path)
+
+
+def test_saving_and_loading_gives_the_same_model(tmp_path):
+    model = classifier(
+        trained=True,
+        trained_on="a test",
+        class_names=["left", "right", "feet"],
+        ch_names=["Fp1", "C3", "Cz", "C4", "O1"],
+        encoder="somewhere/else",
+        encoder_sha256="0" * 64,
+        preprocessing={"notch": 60.0},
+    )
+    loaded = load_downstream_model(*write_published(model, tmp_path))
+    x, e = normal(2, 5, 200), normal(2, 16)
+    assert torch.equal(logits(loaded, x, e), logits(model, x, e))
+    assert not loaded.training
+    ours, theirs = model.config.to_dict(), loaded.config.to_dict()
+    assert {k for k in ours if ours[k] != theirs[k]} == set()
+    assert loaded.preprocessing.notch == 60.0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.pth"]
+
+
+def test_a_missing_folder_is_made(tmp_path):
+    save_downstream_model(MODEL, tmp_path / "a" / "b" / "model.pth")
+    assert (tmp_path / "a" / "b" / "model.pth").is_file()
+
+
+def test_weights_in_bfloat16_load_as_float32(tmp_path):
+    model = classifier(trained=True).bfloat16()
+    loaded = load_downstream_model(*write_published(model, tmp_path))
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    for key, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value.float()), key
+
+
+def test_untrained_weights_say_so_once(tmp_path):
+    paths = write_published(classifier(), tmp_path)
+    with pytest.warns(UntrainedWeightsWarning, match=r"model\.pth has UNTRAINED") as caught:
+        model = load_downstream_model(*paths)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__  # points at the caller's line
+    model(normal(2, 5, 200), normal(2, 16))  # says nothing more: warnings are errors here
+    assert eegfoundation.UntrainedWeightsWarning is UntrainedWeightsWarning
+
+
+def edit(path, change):
+    saved = torch.load(path, weights_only=True)
+    change(saved["state_dict"])
+    torch.save(saved, path)
+
+
+def test_weights_that_do_not_fit_exactly_are_listed(published):
+    path, config = published
+
+    def change(weights):
+        del weights["final_layer.bias"]
+        weights["final_layer.scale"] = torch.ones(1)
+        weights["head.0.weight"] = torch.ones(2, 2)
+
+    edit(path, change)
+    with pytest.raises(CheckpointError) as error:
+        load_downstream_model(path, config)
+    message = str(error.value)
+    assert "missing ['final_layer.bias']" in message
+    assert "unexpected ['final_layer.scale']" in message
+    assert "of another shape ['head.0.weight']" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("key", ["num_classes", "d_model", "patch_size", "embedding_dim"])
+def test_another_config_than_that_of_the_weights_is_refused(published, key):
+    path, config = published
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps({**settings, key: 8}))
+    with pytest.raises(CheckpointError, match="of another shape"):
+        load_downstream_model(path, config)
+
+
+def test_unknown_settings_are_refused(published):
+    path, config = published
+    config.write_text(json.dumps({**json.loads(config.read_text()), "speed": 9}))
+    with pytest.raises(ConfigError, match="speed"):
+        load_downstream_model(path, config)
+
+
+def test_missing_files_are_named(published, tmp_path):
+    path, config = published
+    with pytest.raises(CheckpointError, match=r"none\.pth not found"):
+        load_downstream_model(tmp_path / "none.pth", config)
+    with pytest.raises(ConfigError, match=r"none\.json not found"):
+        load_downstream_model(path, tmp_path / "none.json")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_downstream_model(tmp_path, config)
+
+
+def refuse(path, config, raw):
+    path.write_bytes(raw)
+    # some bytes are a valid pickle, of an empty list say
+    message = r"model\.pth (cannot be loaded as weights|holds no checkpoint)"
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_downstream_model(path, config)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    path, config = write_published(classifier(trained=True), folder)
+    return path, config, path.read_bytes()
+
+
+@given(share=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=40, deadline=None)
+def test_a_truncated_file_is_one_sentence(whole, share):
+    path, config, raw = whole
+    refuse(path, config, raw[: int(share * len(raw))])
+
+
+@given(raw=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+@settings(max_examples=150, deadline=None)
+def test_what_is_no_checkpoint_is_one_sentence(whole, raw):
+    path, config, _ = whole
+    refuse(path, config, raw)
+
+
+@pytest.mark.parametrize(
+    "text", ["hello world\n", "{}", "version https://git-lfs.github.com/spec/v1"]
+)
+def test_a_text_file_is_one_sentence(whole, text):
+    refuse(*whole[:2], text.encode())
+
+
+class Code:
+    """Unpickling this would make a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        import os
+
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("where", ["whole file", "extras", "weight", "plain pickle", "old format"])
+def test_code_in_a_file_is_refused_and_not_run(published, tmp_path, where):
+    path, config = published
+    saved, code = torch.load(path, weights_only=True), Code(tmp_path / "executed")
+    if where == "extras":
+        saved["extras"] = code
+    if where == "weight":
+        saved["state_dict"]["final_layer.bias"] = code
+    if where == "plain pickle":
+        path.write_bytes(pickle.dumps(code))
+    else:
+        torch.save(
+            code if where == "whole file" else {**saved, "more": code},
+            path,
+            _use_new_zipfile_serialization=where != "old format",
+        )
+    with pytest.raises(CheckpointError, match="cannot be loaded as weights"):
+        load_downstream_model(path, config)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"final_layer.bias": torch.zeros(3)},
+        {"state_dict": {}, "extras": 3},
+        {"state_dict": {}, "extras": "{"},
+        {"state_dict": {}, "extras": "[]"},
+        {"state_dict": [1], "extras": "{}"},
+        {"state_dict": {"final_layer.bias": 1}, "extras": "{}"},
+        [],
+        torch.zeros(3),
+        "words",
+        None,
+    ],
+    ids=str,
+)
+def test_weights_of_other_code_are_one_sentence(published, content):
+    path, config = published
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="holds no checkpoint of save_downstream_model"):
+        load_downstream_model(path, config)
+
+
+# --- Checkpoints in Hugging Face's form ---------------------------------------------------------
+
+
+def test_hugging_face_saving_and_loading_gives_the_same_model(tmp_path, attached):
+    attached.save_pretrained(tmp_path)
+    assert not [key for key in load_file(tmp_path / "model.safetensors") if "encoder" in key]
+    loaded = EEGFoundationForClassification.from_pretrained(tmp_path)
+    x, e = normal(2, 5, 200), normal(2, 128)
+    assert torch.equal(logits(loaded, x, e), logits(attached, x, e))
+
+
+def test_hugging_face_loading_is_strict_here_too(tmp_path):
+    MODEL.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["final_layer.bias"]
+    weights["final_layer.scale"] = torch.ones(1)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"final_layer\.bias.*final_layer\.scale"):
+        EEGFoundationForClassification.from_pretrained(tmp_path)
+
+
+def test_the_shipped_classifier_fits_the_shipped_encoder():
+    root = Path(__file__).resolve().parents[2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UntrainedWeightsWarning)
+        model = load_downstream_model(
+            root / "models/BCIC-2a_model.pth", root / "configs/BCIC_IV_2a_config.json"
+        )
+        out = model(torch.randn(1, 22, 800) * 20)  # loads the encoder, checks its fingerprint
+    assert out.logits.shape == (1, 4)
+    assert len(model.config.class_names) == 4
+    assert np.isfinite(standard_positions(model.config.ch_names)).all()
