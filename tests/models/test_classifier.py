@@ -295,10 +295,6 @@ def test_gradients_reach_every_parameter():
     assert still == {
         # a constant added to all scores cancels in the softmax
         "fusion.block.attention.k_proj.bias",
-        "fusion.channel_score.bias",
-        "fusion.time_score.bias",
-        # the moment of a patch is always known
-        "fusion.moment.unknown",
     }
 
 
@@ -576,8 +572,12 @@ def test_hugging_face_saving_and_loading_gives_the_same_model(tmp_path, attached
     attached.save_pretrained(tmp_path)
     assert not [key for key in load_file(tmp_path / "model.safetensors") if "encoder" in key]
     loaded = EEGFoundationForClassification.from_pretrained(tmp_path)
+    saved = attached.state_dict()
+    assert saved.keys() == loaded.state_dict().keys()
+    assert all(torch.equal(value, saved[key]) for key, value in loaded.state_dict().items())
+    # where the weights lie in memory decides the order of sums: equal but for rounding
     x, e = normal(2, 5, 200), normal(2, 128)
-    assert torch.equal(logits(loaded, x, e), logits(attached, x, e))
+    assert distance(logits(loaded, x, e), logits(attached, x, e)) < 1e-5
 
 
 def test_hugging_face_loading_is_strict_here_too(tmp_path):

@@ -139,7 +139,7 @@ def test_attention_is_each_electrodes_share_of_the_pooled_vector():
 def test_a_channel_changes_what_another_contributes_at_the_same_moment_only():
     block = scramble(FusionBlock(downstream_config())).requires_grad_(False)
     h = normal(1, 4, 3, 32)  # 4 moments, 3 channels
-    bias = torch.zeros(1, 3)
+    bias = torch.zeros(1, 4, 3)
     changed = h.clone()
     changed[0, 2, 0] = normal(32, seed=5)
     moved = (block(h, bias) - block(changed, bias)).abs().amax(-1)[0]  # (4, 3)
@@ -171,21 +171,30 @@ def test_every_channels_position_matters():
 # --- Coordinates --------------------------------------------------------------------------------
 
 
-def test_an_unknown_position_is_one_learned_vector():
+def test_a_centimetre_is_told_apart():
     embed = scramble(CoordinateEmbedding(3, SPACE_WAVELENGTHS, 32)).requires_grad_(False)
+    near = embed(torch.tensor([[0.0, 0.0, 0.0], [0.01, 0.0, 0.0], [0.0, 0.0, 0.01]]))
+    assert torch.pdist(near).min() > 0.05
+
+
+def test_an_unknown_position_is_one_learned_vector():
     nan, inf = float("nan"), float("inf")
-    unknown = torch.tensor([[nan, nan, nan], [nan, 0.1, 0.2], [0.1, 0.2, inf]])
-    assert torch.equal(embed(unknown), embed.unknown.expand(3, -1))
-    known = embed(torch.tensor([[0.0, 0.0, 0.0], [0.01, 0.0, 0.0], [0.0, 0.0, 0.01]]))
-    assert torch.pdist(torch.cat([known, embed.unknown[None]])).min() > 0.05
+    values = inputs(3, 200)
+    values["positions"][:] = torch.tensor([[nan, nan, nan], [nan, 0.1, 0.2], [0.1, 0.2, inf]])
+    pooled, _ = fuse(values)
+    same = {**values, "positions": torch.full_like(values["positions"], nan)}
+    assert torch.equal(fuse(same)[0], pooled)
+    centre = {**values, "positions": torch.zeros_like(values["positions"])}
+    assert distance(fuse(centre)[0], pooled) > 1e-3
 
 
 def test_unknown_positions_do_not_spoil_gradients():
-    embed = CoordinateEmbedding(3, SPACE_WAVELENGTHS, 8)
-    coordinates = torch.tensor([[float("nan")] * 3, [0.01, 0.02, 0.03]])
-    embed(coordinates).sum().backward()
-    assert all(p.grad.isfinite().all() for p in embed.parameters())
-    assert embed.unknown.grad.abs().min() > 0
+    fusion = scramble(SpatialFusion(downstream_config()))
+    values = inputs(3, 200)
+    values["positions"][:, 0] = torch.nan
+    fusion(**values, sfreq=200.0)[0].square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in fusion.parameters())
+    assert fusion.unknown_electrode.grad.abs().max() > 0
 
 
 def test_moments_of_a_minute_are_told_apart():
@@ -219,9 +228,11 @@ def test_patches_are_linear_in_the_standardised_signal():
     patches = scramble(LocalPatches(downstream_config())).requires_grad_(False)
     x = normal(2, 3, 130) * 20 + 5
     z = (x - x.mean(-1, keepdim=True)) / x.std(-1, correction=0, keepdim=True)
-    out = patches(x)
-    assert out.shape == (2, 3, 4, 32)  # starts 0, 25, 50, 75
-    for n in range(4):
+    out, usable = patches(x)
+    assert usable.all()
+    assert out.shape == (2, 3, 5, 32)  # starts 0, 25, 50, 75, 100
+    z = F.pad(z, (0, 20))  # the last patch is filled up: no sample is left out
+    for n in range(5):
         assert distance(out[:, :, n], linear(patches, z[..., 25 * n : 25 * n + 50])) < 1e-4
 
 
@@ -229,16 +240,15 @@ def test_patches_are_linear_in_the_standardised_signal():
 @settings(max_examples=30, deadline=None)
 def test_units_and_offsets_do_not_matter(scale, offset):
     x = normal(1, 3, 200)
-    assert distance(FUSION.local_patterns(x * scale + offset * scale), FUSION.local_patterns(x)) < (
-        1e-3
-    )
+    scaled, _ = FUSION.local_patterns(x * scale + offset * scale)
+    assert distance(scaled, FUSION.local_patterns(x)[0]) < 1e-3
 
 
 def test_a_window_shorter_than_a_patch_is_padded_with_the_mean():
     patches = scramble(LocalPatches(downstream_config())).requires_grad_(False)
     x = normal(1, 2, 30) * 20 + 100
     z = (x - x.mean(-1, keepdim=True)) / x.std(-1, correction=0, keepdim=True)
-    out = patches(x)
+    out, _ = patches(x)
     assert out.shape == (1, 2, 1, 32)
     assert distance(out[:, :, 0], linear(patches, F.pad(z, (0, 20)))) < 1e-4
 
@@ -249,7 +259,25 @@ def test_unusable_samples_count_as_the_mean_of_the_usable_ones():
     x[..., 20:30] = torch.nan
     usable = x[x.isfinite()]
     z = ((x - usable.mean()) / usable.std(correction=0)).nan_to_num(0)
-    assert distance(patches(x)[:, :, 0], linear(patches, z)) < 1e-4
+    out, usable = patches(x)
+    assert distance(out[:, :, 0], linear(patches, z)) < 1e-4
+    assert usable.all()
+
+
+def test_a_patch_without_usable_samples_is_not_attended():
+    values = inputs(3, 200)
+    values["x"][:, 0, 50:150] = torch.nan  # patches of 50: those from 50 to 100 hold nothing
+    _, usable = FUSION.local_patterns(values["x"])
+    assert usable[0, 0].tolist() == [True, True, False, False, False, True, True]
+    before, _ = fuse(values)
+    # what such a patch would say must not matter
+    handle = FUSION.local_patterns.register_forward_hook(
+        lambda module, args, out: (out[0].masked_fill(~out[1].unsqueeze(-1), 9.0), out[1])
+    )
+    after, attention = fuse(values)
+    handle.remove()
+    assert distance(after, before) < 1e-5
+    torch.testing.assert_close(attention.sum(1), torch.ones(2))
 
 
 # --- Settings -----------------------------------------------------------------------------------

@@ -20,7 +20,12 @@ from torch.nn import functional as F
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
-from eegfoundation.errors import CheckpointError, ModelInputError, UntrainedWeightsWarning
+from eegfoundation.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelInputError,
+    UntrainedWeightsWarning,
+)
 from eegfoundation.models.config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
 from eegfoundation.models.registry import fingerprint, load_encoder, untrained_notice
@@ -233,8 +238,14 @@ def load_downstream_model(
     """
     path = Path(model_path)
     found, extras = _read_checkpoint(path)
-    settings = DownstreamConfig.from_json_file(config_path).to_diff_dict()
-    config = DownstreamConfig(**{**settings, **extras})
+    DownstreamConfig.from_json_file(config_path)  # checks it
+    settings = json.loads(Path(config_path).read_text(encoding="utf-8"))
+    doubled = sorted(settings.keys() & set(EXTRA_KEYS))
+    if doubled:
+        raise ConfigError(
+            f"{config_path} sets {doubled}, which belong to the weights; remove them."
+        )
+    config = DownstreamConfig(**settings, **extras)
     model = EEGFoundationForClassification(config)
     expected = model.state_dict()
     problems = {

@@ -73,17 +73,22 @@ class ConversionReport:
 
 def from_roformer(
     source: RoFormerModel | RoFormerForMaskedLM,
+    tokenizer: dict[str, object] | None = None,
+    preprocessing: dict[str, object] | None = None,
 ) -> tuple[EEGFoundationModel | EEGFoundationForMaskedLM, ConversionReport]:
     """Copy a RoFormer model into ours.
 
     Parameters
     ----------
     source : RoFormerModel | RoFormerForMaskedLM
+    tokenizer, preprocessing : dict | None
+        What the source was trained with, as RoFormer's configuration has no place for it; the
+        published scheme is ``tokenizer={"scaling": "minmax"}``. None: the defaults.
 
     Returns
     -------
     model : EEGFoundationModel | EEGFoundationForMaskedLM
-        Gives the same hidden states (the same logits), in evaluation mode.
+        Float32. Gives the same hidden states (the same logits), in evaluation mode.
     report : ConversionReport
 
     Raises
@@ -97,7 +102,13 @@ def from_roformer(
     if theirs.rotary_value or theirs.is_decoder:
         raise ConfigError("rotary_value and is_decoder of RoFormer are not supported here.")
     shared = _shared_settings(theirs)
-    config = EEGFoundationConfig(**shared, tokens_per_position=1, pooling="mean")
+    config = EEGFoundationConfig(
+        **shared,
+        tokens_per_position=1,
+        pooling="mean",
+        tokenizer=tokenizer,
+        preprocessing=preprocessing,
+    )
     with_head = isinstance(source, RoFormerForMaskedLM)
     model = EEGFoundationForMaskedLM(config) if with_head else EEGFoundationModel(config)
     heads = config.num_attention_heads

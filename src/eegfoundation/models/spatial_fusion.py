@@ -35,32 +35,35 @@ class CoordinateEmbedding(nn.Module):
     """Coordinates (..., K) in metres or seconds -> (..., D).
 
     Sines and cosines at fixed wavelengths (Tancik et al. 2020, arXiv:2006.10739), then a linear
-    layer. A coordinate that is not known (NaN) is learned as "unknown", never guessed.
+    layer.
     """
 
     def __init__(self, n_coordinates: int, wavelengths: tuple[float, ...], width: int) -> None:
         super().__init__()
         self.wavelengths = wavelengths
         self.project = nn.Linear(2 * n_coordinates * len(wavelengths), width)
-        self.unknown = nn.Parameter(torch.zeros(width))
 
     def forward(self, coordinates: Tensor) -> Tensor:
-        known = coordinates.isfinite().all(-1, keepdim=True)
         scale = coordinates.new_tensor([2 * math.pi / w for w in self.wavelengths])
-        phase = (coordinates.nan_to_num(posinf=0, neginf=0).unsqueeze(-1) * scale).flatten(-2)
-        embedding = self.project(torch.cat([phase.sin(), phase.cos()], dim=-1))
-        return torch.where(known, embedding, self.unknown)
+        phase = (coordinates.unsqueeze(-1) * scale).flatten(-2)
+        return self.project(torch.cat([phase.sin(), phase.cos()], dim=-1))
 
 
 class LocalPatches(nn.Module):
-    """Signal (B, C, T) -> patches (B, C, N, D), each channel standardised over its window."""
+    """Signal (B, C, T) -> patches (B, C, N, D), and which of them hold a usable sample.
+
+    Each channel is standardised over its window. The last patch is filled up with its mean.
+    """
 
     def __init__(self, config: DownstreamConfig) -> None:
         super().__init__()
         self.size, self.stride = config.patch_size, config.stride
         self.project = nn.Linear(config.patch_size, config.d_model)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        beyond = max(0, x.shape[-1] - self.size)
+        missing = self.size + -(-beyond // self.stride) * self.stride - x.shape[-1]
+        x = F.pad(x, (0, missing), value=torch.nan)
         usable = x.isfinite()
         count = usable.sum(-1, keepdim=True).clamp(min=1)
         x = torch.where(usable, x, 0.0)
@@ -68,8 +71,8 @@ class LocalPatches(nn.Module):
         deviation = (x.square().sum(-1, keepdim=True) / count).sqrt()
         # unusable samples and what a short window lacks are zero: the channel's mean
         x = x / deviation.clamp(min=torch.finfo(x.dtype).tiny)
-        x = F.pad(x, (0, max(0, self.size - x.shape[-1])))
-        return self.project(x.unfold(-1, self.size, self.stride))
+        patches = self.project(x.unfold(-1, self.size, self.stride))
+        return patches, usable.unfold(-1, self.size, self.stride).any(-1)
 
 
 class CrossChannelAttention(nn.Module):
@@ -88,7 +91,7 @@ class CrossChannelAttention(nn.Module):
             proj(x).unflatten(-1, (self.num_heads, -1)).transpose(2, 3)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )  # (B, N, H, C, D / H)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, None, None, None, :])
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :, None, None, :])
         return self.out_proj(x.transpose(2, 3).flatten(3))
 
 
@@ -124,11 +127,13 @@ class SpatialFusion(nn.Module):
             nn.Linear(config.projection_embedding_dim, config.d_model),
         )
         self.electrode = CoordinateEmbedding(3, SPACE_WAVELENGTHS, config.d_model)
+        self.unknown_electrode = nn.Parameter(torch.zeros(config.d_model))
         self.moment = CoordinateEmbedding(1, TIME_WAVELENGTHS, config.d_model)
         self.block = FusionBlock(config)
         self.norm = make_norm(config)
-        self.channel_score = nn.Linear(config.d_model, 1)
-        self.time_score = nn.Linear(config.d_model, 1)
+        # no bias: a constant added to all scores cancels in the softmax
+        self.channel_score = nn.Linear(config.d_model, 1, bias=False)
+        self.time_score = nn.Linear(config.d_model, 1, bias=False)
 
     def forward(
         self, x: Tensor, context: Tensor, positions: Tensor, channel_mask: Tensor, sfreq: float
@@ -154,16 +159,21 @@ class SpatialFusion(nn.Module):
         attention : Tensor, shape (B, C)
             Share of each electrode in the pooled vector; sums to 1.
         """
-        patches = self.local_patterns(x).transpose(1, 2)  # (B, N, C, D)
+        patches, usable = (out.transpose(1, 2) for out in self.local_patterns(x))  # (B, N, C, D)
+        usable = usable & channel_mask.unsqueeze(1)  # (B, N, C)
         start = torch.arange(patches.shape[1], dtype=x.dtype, device=x.device) * self.stride
         moment = self.moment(((start + self.patch_size / 2) / sfreq).unsqueeze(-1))  # (N, D)
-        channel = self.global_context(context) + self.electrode(positions)  # (B, C, D)
+        # a position that is not known is learned as "unknown", never guessed
+        known = positions.isfinite().all(-1, keepdim=True)
+        electrode = self.electrode(positions.nan_to_num(0, 0, 0))
+        electrode = torch.where(known, electrode, self.unknown_electrode)
+        channel = self.global_context(context) + electrode  # (B, C, D)
         h = patches + channel.unsqueeze(1) + moment.unsqueeze(1)
         # additive, so that a window without any usable channel stays finite
-        bias = torch.zeros_like(h[:, 0, :, 0]).masked_fill(~channel_mask, masked_score(h.dtype))
+        bias = torch.zeros_like(h[..., 0]).masked_fill(~usable, masked_score(h.dtype))  # (B, N, C)
         h = self.norm(self.block(h, bias))
-        by_channel = (self.channel_score(h).squeeze(-1) + bias.unsqueeze(1)).softmax(-1)
+        by_channel = (self.channel_score(h).squeeze(-1) + bias).softmax(-1)
         h = (h * by_channel.unsqueeze(-1)).sum(2)  # (B, N, D)
-        by_time = self.time_score(h).squeeze(-1).softmax(-1)  # (B, N)
+        by_time = (self.time_score(h).squeeze(-1) + bias.amax(-1)).softmax(-1)  # (B, N)
         pooled = (h * by_time.unsqueeze(-1)).sum(1)
         return pooled, (by_channel * by_time.unsqueeze(-1)).sum(1)
