@@ -9,16 +9,18 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser
 
+from eegfoundation import __version__
 from eegfoundation.corpus.builder import build_corpus
 from eegfoundation.demo import demo
 from eegfoundation.embedding import embed_files
 from eegfoundation.errors import EEGFoundationError
 from eegfoundation.info import info
 from eegfoundation.prediction import predict_files
+from eegfoundation.pretraining.run import pretrain
 from eegfoundation.report import report
 from eegfoundation.tokens import tokenize_files
 
@@ -29,14 +31,19 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "tokenize": tokenize_files,
     "info": info,
     "build-corpus": build_corpus,
+    "pretrain": pretrain,
     "report": report,
 }
+
+#: Arguments without a flag, and how many values they take ("+": one or more).
+POSITIONAL: dict[str, str | None] = {"files": "+", "sources": "+", "file": None, "target": None}
 
 
 def build_parser() -> ArgumentParser:
     """Make the parser of `COMMANDS`."""
     parser = ArgumentParser(
         prog="eegfoundation",
+        version=__version__,
         description="A foundation model for EEG. Not a medical device.",
         allow_abbrev=False,  # --wind must not silently mean --window
     )
@@ -45,9 +52,12 @@ def build_parser() -> ArgumentParser:
         command = ArgumentParser(allow_abbrev=False)
         command.add_argument("--config", action="config", help="YAML file with these settings")
         skip: set[str | int] = set()
-        for files in {"files", "sources"} & set(function.__annotations__):
-            command.add_argument(files, nargs="+", metavar="FILE", help="recordings")
-            skip = {files}
+        for argument in POSITIONAL.keys() & function.__annotations__.keys():
+            command.add_argument(argument, nargs=POSITIONAL[argument], metavar=argument.upper())
+            skip = {argument}
+        # As text, jsonargparse would resolve them by importing what stands under TYPE_CHECKING:
+        # PyTorch and all, for a page of help.
+        function.__annotations__ = get_type_hints(function)
         command.add_function_arguments(function, skip=skip)
         summary = (function.__doc__ or "").partition("\n")[0]
         command.description = summary

@@ -482,3 +482,14 @@ def test_a_pretraining_checkpoint_without_a_layer_is_refused_all_the_same(tmp_pa
     edit_weights(tmp_path, lambda weights: weights.pop("encoder.layers.0.fc1.bias"))
     with pytest.raises(CheckpointError, match=r"missing \['layers\.0\.fc1\.bias'\]"):
         EEGFoundationModel.from_pretrained(tmp_path)
+
+
+def test_ordinal_embeddings_make_neighbouring_amplitudes_neighbours():
+    for ordinal in (True, False):
+        torch.manual_seed(0)
+        table = EEGFoundationModel(tiny_config(ordinal_embeddings=ordinal)).get_input_embeddings()
+        weight = table.weight.detach()
+        near = (weight[1000:1200] - weight[1001:1201]).norm(dim=1).mean()
+        far = (weight[1000:1200] - weight[1300:1500]).norm(dim=1).mean()
+        assert bool(near < 0.2 * far) == ordinal
+        assert weight[:2000].std() == pytest.approx(0.02, rel=0.05)

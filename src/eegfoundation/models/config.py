@@ -31,6 +31,7 @@ _LIBRARY_KEYS = {
     "num_labels",
     "output_attentions",
     "torch_dtype",
+    "use_cache",  # its Trainer sets this on any model
 }
 
 
@@ -129,6 +130,8 @@ class EEGFoundationConfig(_StrictConfig):
         Positions of a pretraining window. Rotary positions need no table: any length is accepted.
     type_vocab_size : int
         Rows of RoFormer's token-type table (only row 0 is used); 0 leaves the table out.
+    ordinal_embeddings : bool
+        Initialise token embeddings so that neighbouring amplitudes are neighbours.
     tokenizer, preprocessing : dict | None
         Settings of `AmplitudeTokenizer` and `Preprocessing`; None means their defaults.
     trained : bool
@@ -150,6 +153,7 @@ class EEGFoundationConfig(_StrictConfig):
     attention_probs_dropout_prob: float | int = 0.1
     max_position_embeddings: int = 2000
     type_vocab_size: int = 2
+    ordinal_embeddings: bool = False
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     rope_theta: float | int = 10000.0
@@ -217,6 +221,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "pooling": "mean_std",
         "max_position_embeddings": 80,
         "type_vocab_size": 0,
+        "ordinal_embeddings": True,
     },
     "small": {
         "hidden_size": 256,
@@ -228,6 +233,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "pooling": "mean_std",
         "max_position_embeddings": 80,
         "type_vocab_size": 0,
+        "ordinal_embeddings": True,
     },
     "published": {"hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 2048},
     "base": {},

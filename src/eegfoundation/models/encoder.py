@@ -30,7 +30,7 @@ from eegfoundation.errors import CheckpointError, ModelInputError
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.rotary import rotary_tables, rotate
 from eegfoundation.preprocessing import Preprocessing
-from eegfoundation.tokenizer import PAD, AmplitudeTokenizer
+from eegfoundation.tokenizer import N_BINS, PAD, AmplitudeTokenizer
 
 
 @contextlib.contextmanager
@@ -54,6 +54,19 @@ def masked_score(dtype: torch.dtype) -> float:
     and a row of which everything is masked would become NaN.
     """
     return torch.finfo(dtype).min / 2
+
+
+def ordinal_table(width: int, std: float) -> Tensor:
+    """Initial embeddings in which neighbouring amplitudes are neighbours, (2000, width).
+
+    Sines of the bin's number at 1 to 32 half-cycles over all bins, with random phases. Independent
+    random vectors would scramble amplitude: frozen features of a random encoder are then at chance
+    for mental arithmetic, with this table at 0.64 (docs/experiments.md), and training starts there.
+    """
+    cycles = torch.logspace(0, 1.5, width)
+    phase = 2 * torch.pi * torch.rand(width)
+    position = torch.linspace(-1, 1, N_BINS).unsqueeze(1)
+    return (torch.pi * cycles * position + phase).sin() * (std * 2**0.5)
 
 
 class TokenEmbeddings(nn.Module):
@@ -147,6 +160,11 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
+        of_tokens = isinstance(module, nn.Embedding) and module.num_embeddings > N_BINS
+        if of_tokens and self.config.ordinal_embeddings:
+            module.weight[:N_BINS] = ordinal_table(
+                module.embedding_dim, self.config.initializer_range
+            )
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
         if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:

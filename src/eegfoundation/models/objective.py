@@ -1,0 +1,190 @@
+"""What the encoder learns from: masked tokens, and the spectrum around every position.
+
+Guessing masked amplitude tokens alone teaches mostly the slow activity that dominates amplitude
+(docs/experiments.md). Two further heads ask for what EEG is read by: from every position, the log
+power of the second around it in one-hertz bins; from the context vector, that of the whole window.
+The heads are thrown away after pretraining, except the masked-token head.
+
+Shape legend: B batch (one channel's window per row), T samples, N positions, D width, E context
+width, K = 45 one-hertz bins, P tokens per position, M masked positions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.utils import ModelOutput
+
+from eegfoundation.errors import ConfigError
+from eegfoundation.models.config import EEGFoundationConfig
+from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
+from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM, MaskedLMHead
+from eegfoundation.tokenizer import MASK, N_BINS
+
+N_SPECTRAL_BINS = 45  # 1 to 45 Hz: above, scalp EEG is mostly muscle and mains
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objective:
+    """Weights of the parts of the pretraining loss."""
+
+    token_weight: float = 0.2
+    """Cross-entropy of masked tokens."""
+    spectrum_weight: float = 1.0
+    """Mean squared error of each position's log spectrum."""
+    window_weight: float = 1.0
+    """Mean squared error of the window's log spectrum, from the context vector."""
+    ordinal_sigma: float = 0.0
+    """Standard deviation, in bins, of the target around the true bin; 0: plain cross-entropy."""
+    token_stride: int = 5
+    """Guess every n-th token of a masked position: at 200 Hz neighbours are nearly one guess."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if not getattr(self, field.name) >= 0:
+                raise ConfigError(f"{field.name}={getattr(self, field.name)}; it must be >= 0.")
+        if self.token_stride < 1:
+            raise ConfigError(f"token_stride={self.token_stride}; it must be at least 1.")
+
+
+@dataclasses.dataclass
+class PreTrainingOutput(ModelOutput):
+    """Loss of one batch and its parts (scalars)."""
+
+    loss: Tensor | None = None
+    token_loss: Tensor | None = None
+    token_accuracy: Tensor | None = None
+    spectrum_loss: Tensor | None = None
+    window_loss: Tensor | None = None
+
+
+class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
+    """Encoder with all pretraining heads.
+
+    Parameters
+    ----------
+    config : EEGFoundationConfig
+    objective : Objective | None
+        None: the default weights.
+    """
+
+    _tied_weights_keys: ClassVar[dict[str, str]] = {
+        "head.decoder.weight": "encoder.embeddings.word_embeddings.weight"
+    }
+
+    def __init__(self, config: EEGFoundationConfig, objective: Objective | None = None) -> None:
+        super().__init__(config)
+        self.objective = objective or Objective()
+        self.encoder = EEGFoundationModel(config)
+        self.head = MaskedLMHead(config)
+        self.spectrum_head = nn.Linear(config.hidden_size, N_SPECTRAL_BINS)
+        self.window_head = nn.Linear(config.context_size, N_SPECTRAL_BINS)
+        self.post_init()
+
+    def forward(self, signal: Tensor, masked: Tensor) -> PreTrainingOutput:
+        """Loss of a batch.
+
+        Parameters
+        ----------
+        signal : Tensor, shape (B, T)
+            Preprocessed microvolts, T a multiple of ``tokens_per_position``; NaN where unusable.
+        masked : Tensor of bool, shape (B, N)
+            Positions to guess.
+        """
+        per_position = self.config.tokens_per_position
+        ids, _state = self.encoder.tokenizer.encode(signal)
+        hidden = masked.repeat_interleave(per_position, dim=1)
+        output = self.encoder(ids.masked_fill(hidden, MASK))
+        states = output.last_hidden_state
+        targets = ids.unflatten(1, (-1, per_position))[masked]
+        token_loss, accuracy = self._token_loss(states[masked], targets)
+        spectrum_loss, window_loss = self._spectral_losses(signal, states, output.pooler_output)
+        weights = self.objective
+        loss = (
+            weights.token_weight * token_loss
+            + weights.spectrum_weight * spectrum_loss
+            + weights.window_weight * window_loss
+        )
+        return PreTrainingOutput(
+            loss=loss,
+            token_loss=token_loss.detach(),
+            token_accuracy=accuracy,
+            spectrum_loss=spectrum_loss.detach(),
+            window_loss=window_loss.detach(),
+        )
+
+    def as_masked_lm(self) -> EEGFoundationForMaskedLM:
+        """Give the part that is kept: encoder and masked-token head, marked as trained."""
+        config = EEGFoundationConfig(**{**self.config.to_diff_dict(), "trained": True})
+        model = EEGFoundationForMaskedLM(config)
+        model.encoder.load_state_dict(self.encoder.state_dict())
+        model.head.load_state_dict(self.head.state_dict())
+        return model.eval()
+
+    def _token_loss(self, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of masked positions, states (M, D) against tokens (M, P); and accuracy."""
+        guesses = self.head(states.unsqueeze(1)).unflatten(1, targets.shape[1:])
+        stride = self.objective.token_stride
+        logits = self.head.decoder(guesses[:, ::stride].flatten(0, 1)).float()
+        targets = targets[:, ::stride].flatten()
+        amplitude = targets < N_BINS  # nobody can guess which samples are unusable
+        logits, targets = logits[amplitude], targets[amplitude].long()
+        if not len(targets):
+            return logits.sum() * 0.0, logits.new_zeros(())
+        accuracy = (logits.argmax(-1) == targets).float().mean()
+        sigma = self.objective.ordinal_sigma
+        if sigma == 0:
+            return F.cross_entropy(logits, targets), accuracy
+        log_p = logits.log_softmax(-1)
+        reach = torch.arange(-round(3 * sigma), round(3 * sigma) + 1, device=logits.device)
+        weight = torch.exp(-0.5 * (reach / sigma).square())
+        near = (targets.unsqueeze(1) + reach).clamp(0, N_BINS - 1)
+        return -(log_p.gather(1, near) * (weight / weight.sum())).sum(1).mean(), accuracy
+
+    def _spectral_losses(
+        self, signal: Tensor, states: Tensor, context: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Errors of the position-wise and the window-wise log spectrum, where all is usable."""
+        n_positions = states.shape[1]
+        usable = signal.isfinite().all(1)
+        power = short_time_power(
+            signal.nan_to_num(0.0), self.encoder.preprocessing.sfreq, n_positions
+        )
+        local = (self.spectrum_head(states).float() - log_power(power)).square().mean((1, 2))
+        window = (self.window_head(context).float() - log_power(power.mean(1))).square().mean(1)
+        count = usable.sum().clamp(min=1)
+        return (local * usable).sum() / count, (window * usable).sum() / count
+
+
+def short_time_power(signal: Tensor, sfreq: float, n_positions: int) -> Tensor:
+    """Power of the second around every position in one-hertz bins from 1 Hz.
+
+    Parameters
+    ----------
+    signal : Tensor, shape (B, T)
+        Finite microvolts.
+    sfreq : float
+    n_positions : int
+
+    Returns
+    -------
+    power : Tensor, shape (B, N, K)
+        Microvolts squared per hertz (Hann window, mean removed by leaving out 0 Hz).
+    """
+    second = round(sfreq)
+    hop = signal.shape[1] // n_positions
+    window = torch.hann_window(second, device=signal.device)
+    # frames are centred on the middle of each position's samples
+    padded = F.pad(signal.float(), (second // 2, second // 2), mode="reflect")
+    frames = padded[:, hop // 2 :].unfold(1, second, hop)[:, :n_positions]
+    spectrum = torch.fft.rfft(frames * window, dim=-1)[..., 1 : N_SPECTRAL_BINS + 1]
+    return spectrum.abs().square() / (sfreq * window.square().sum())
+
+
+def log_power(power: Tensor) -> Tensor:
+    """Natural logarithm, floored at 1e-3 uV^2/Hz: below is amplifier noise."""
+    return (power + 1e-3).log()

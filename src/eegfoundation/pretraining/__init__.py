@@ -1,0 +1,1 @@
+"""Pretraining: masking, batches, and the command that runs them on transformers' Trainer."""

@@ -1,0 +1,42 @@
+"""Which positions a model has to guess: spans, drawn anew for every window and epoch.
+
+The draw depends on (seed, epoch, window) alone and not on a running random state. Exact resumption
+depends on that: a window gets the same mask whatever was read before it, by whichever worker.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def span_mask(
+    n_positions: int, *, ratio: float, span: int, seed: int, epoch: int, window: int
+) -> np.ndarray:
+    """Draw spans until their share of all positions is reached.
+
+    Parameters
+    ----------
+    n_positions : int
+        N.
+    ratio : float
+        Share of positions to mask, 0 to 1; the published recipe takes 0.15.
+    span : int
+        Positions that are masked together.
+    seed, epoch, window : int
+        Together they decide the draw.
+
+    Returns
+    -------
+    masked : ndarray of bool, shape (N,)
+        Exactly ``max(1, round(ratio * N))`` positions are True.
+    """
+    rng = np.random.default_rng((seed, epoch, window))
+    wanted = min(n_positions, max(1, round(ratio * n_positions)))
+    masked = np.zeros(n_positions, dtype=bool)
+    for start in rng.permutation(n_positions + span - 1) - (span - 1):
+        new = np.arange(max(start, 0), min(start + span, n_positions))
+        new = new[~masked[new]][: wanted - masked.sum()]
+        masked[new] = True
+        if masked.sum() == wanted:
+            break
+    return masked
