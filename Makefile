@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-long lint format docs-figures clean
+.PHONY: demo test test-long format clean
 
 demo: $(INSTALLED)  ## recording -> tokens -> embeddings -> probabilities -> report, in demo_output/
 	$(BIN)/eegfoundation demo --out demo_output
