@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,7 +33,8 @@ def each_file(files: Sequence[str], work: Callable[[str, str], None]) -> None:
             if len(files) == 1:
                 raise
             failed += 1
-            print(f"{file}: {error}", file=sys.stderr)
+            said = str(error)
+            print(said if Path(file).name in said else f"{file}: {said}", file=sys.stderr)
     if failed:
         raise EEGFoundationError(f"{failed} of {len(files)} files failed, for the reasons above.")
 
@@ -65,9 +67,10 @@ def unique_stems(files: Sequence[str | Path]) -> list[str]:
     for names in ways[1:]:
         shared = {stem for stem, n in Counter(stems).items() if n > 1}
         stems = [name if stem in shared else stem for stem, name in zip(stems, names, strict=True)]
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()  # in lower case: not every file system tells Rest from rest
     for i, stem in enumerate(stems):
-        seen[stem] += 1
-        if seen[stem] > 1:
-            stems[i] = f"{stem}-{seen[stem]}"
+        numbers = itertools.count(2)
+        while stems[i].casefold() in taken:
+            stems[i] = f"{stem}-{next(numbers)}"
+        taken.add(stems[i].casefold())
     return stems

@@ -35,8 +35,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": report,
 }
 
-#: Arguments without a flag, and how many values they take ("+": one or more).
-POSITIONAL: dict[str, str | None] = {"files": "+", "sources": "+", "file": None, "target": None}
+#: Arguments without a flag: how many values they take ("+": one or more), and their help.
+POSITIONAL: dict[str, tuple[str | None, str]] = {
+    "files": ("+", "recordings"),
+    "sources": ("+", 'folders, files, or quoted patterns such as "data/S0[1-7]_*.edf"'),
+    "file": (None, "a recording"),
+    "target": (None, "a recording, the name or folder of an encoder, or a configuration (.json)"),
+}
 
 
 def build_parser() -> ArgumentParser:
@@ -53,7 +58,8 @@ def build_parser() -> ArgumentParser:
         command.add_argument("--config", action="config", help="YAML file with these settings")
         skip: set[str | int] = set()
         for argument in POSITIONAL.keys() & function.__annotations__.keys():
-            command.add_argument(argument, nargs=POSITIONAL[argument], metavar=argument.upper())
+            nargs, text = POSITIONAL[argument]
+            command.add_argument(argument, nargs=nargs, metavar=argument.upper(), help=text)
             skip = {argument}
         # As text, jsonargparse would resolve them by importing what stands under TYPE_CHECKING:
         # PyTorch and all, for a page of help.

@@ -6,6 +6,7 @@ disk as it goes. Both run `iter_embeddings`, which holds one block of windows in
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegfoundation.errors import ModelInputError, RecordingError
+from eegfoundation.errors import ModelInputError
 from eegfoundation.outputs import NpzWriter, new_file, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
 
     from eegfoundation.models import EEGFoundationModel
     from eegfoundation.recording import Recording
@@ -29,6 +31,9 @@ logger = logging.getLogger("eegfoundation")
 
 #: Positions that one batch may hold; keeps activations of any encoder within a few hundred MB.
 POSITIONS_PER_BATCH = 16_384
+
+#: Types to compute in. More than float32 would not be: embeddings are saved as float32.
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -160,7 +165,7 @@ def embed(
     time_resolved : bool
         Return the states of every position instead of one vector per window.
     dtype : torch.dtype | str | None
-        Type to compute in, such as ``"bfloat16"``; None means float32.
+        Type to compute in: float32 (also None), bfloat16 or float16.
     device : str | torch.device | None
         None: where the encoder is.
     batch_size : int | None
@@ -186,7 +191,7 @@ def embed(
     >>> eegfoundation.embed(x, encoder, sfreq=250, ch_names=["C3", "C4"]).values.shape
     (2, 2, 128)
     """
-    recording, encoder = _prepare(source, model, sfreq, ch_names, units, line_freq)
+    recording, encoder = prepare(source, model, sfreq, ch_names, units, line_freq)
     parts = list(
         iter_embeddings(
             recording,
@@ -216,6 +221,8 @@ def embed_files(
     model: str = "small",
     window: float = 10.0,
     overlap: float = 0.0,
+    sfreq: float | None = None,
+    ch_names: list[str] | None = None,
     units: str | None = None,
     line_freq: float | None = None,
     time_resolved: bool = False,
@@ -235,6 +242,10 @@ def embed_files(
         Length of a window in seconds.
     overlap : float
         Overlap of windows in seconds.
+    sfreq : float | None
+        Sampling rate in Hz, for .npy files; other files know theirs.
+    ch_names : list of str | None
+        Channels to use, in this order; for .npy files, the name of each channel.
     units : str | None
         Unit of the numbers in the files, if they are not what they claim: V, mV, uV or nV.
     line_freq : float | None
@@ -251,7 +262,7 @@ def embed_files(
     encoder = load_encoder(model)
 
     def work(file: str, stem: str) -> None:
-        recording, _ = _prepare(file, encoder, None, None, units, line_freq)
+        recording, _ = prepare(file, encoder, sfreq, ch_names, units, line_freq)
         n_rows = n_windows(recording, window, overlap)
         parts = iter_embeddings(recording, encoder, window, overlap, time_resolved=time_resolved)
         size = _row_shape(recording, encoder, window, time_resolved)
@@ -294,15 +305,19 @@ def iter_embeddings(
     from eegfoundation.windows import iter_windows, n_windows
 
     encoder = encoder if device is None else encoder.to(device)
-    total = n_windows(recording, window, overlap)
+    if batch_size is not None and batch_size < 1:
+        raise ModelInputError(f"batch_size is {batch_size}; at least 1 is needed, or None.")
+    blocks = iter_windows(recording, window, overlap)
+    for note in recording.history["windows"]["notes"]:
+        logger.warning(f"{recording.name}: {note}")
     bar = tqdm(
-        total=total,
+        total=n_windows(recording, window, overlap),
         desc=recording.name,
         unit="window",
         disable=None if progress is None else not progress,
     )
     with bar:
-        for block in iter_windows(recording, window, overlap):
+        for block in blocks:
             yield (
                 _encode(encoder, block, time_resolved, dtype, batch_size),
                 block.times,
@@ -311,7 +326,21 @@ def iter_embeddings(
             bar.update(len(block.times))
 
 
-def _prepare(
+@contextlib.contextmanager
+def inference(model: nn.Module) -> Iterator[None]:
+    """Without gradients and dropout; a model that is being trained goes on afterwards."""
+    import torch
+
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
+
+
+def prepare(
     source: Any,
     model: str | Path | EEGFoundationModel,
     sfreq: float | None,
@@ -325,6 +354,11 @@ def _prepare(
     from eegfoundation.preprocessing import preprocess
     from eegfoundation.recording import Recording, read_recording
 
+    if not isinstance(model, str | Path | EEGFoundationModel):
+        raise ModelInputError(
+            f"model is of type {type(model).__name__}; expected a name, a folder, or an encoder "
+            "(of a model with a head: its .encoder)."
+        )
     encoder = model if isinstance(model, EEGFoundationModel) else load_encoder(model)
     if not isinstance(source, Recording):
         source = read_recording(source, sfreq=sfreq, ch_names=ch_names, units=units)
@@ -337,10 +371,6 @@ def _prepare(
     }
     if not encoder.config.trained:
         recording.history["encoder"]["notice"] = untrained_notice("The encoder")
-    if recording.n_epochs is None and recording.duration < 0.5:
-        raise RecordingError(
-            f"{recording.name} lasts {recording.duration:.2f} s; at least 0.5 s is needed."
-        )
     return recording, encoder
 
 
@@ -358,13 +388,14 @@ def _encode(
     rows = torch.from_numpy(block.data.reshape(n_windows * n_chans, 1, n_times))
     n_positions = -(-n_times // encoder.config.tokens_per_position)
     step = batch_size or max(1, POSITIONS_PER_BATCH // n_positions)
-    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    low_precision = dtype not in (None, torch.float32)
+    name = str(dtype or "float32").removeprefix("torch.")
+    if name not in DTYPES:
+        raise ModelInputError(f"dtype is {name}; expected one of {', '.join(DTYPES)}.")
     device = encoder.device
     parts = []
     with (
-        torch.inference_mode(),
-        torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=low_precision),
+        inference(encoder),
+        torch.autocast(device.type, dtype=getattr(torch, name), enabled=name != "float32"),
     ):
         for batch in rows.split(step):
             values = encoder.embed_signal(batch.to(device), time_resolved=time_resolved)

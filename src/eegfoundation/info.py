@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eegfoundation.recording import Recording
 
 
-def info(target: str, units: str | None = None) -> None:
+def info(
+    target: str,
+    sfreq: float | None = None,
+    ch_names: list[str] | None = None,
+    units: str | None = None,
+) -> None:
     """Describe a recording or a model.
 
     Parameters
     ----------
     target : str
-        A recording, or the name or folder of an encoder.
+        A recording, the name or folder of an encoder, or a model's configuration (.json).
+    sfreq : float | None
+        Sampling rate in Hz, for .npy recordings; other files know theirs.
+    ch_names : list of str | None
+        Channels to use, in this order; for an .npy recording, the name of each channel.
     units : str | None
         Unit of the numbers in a recording, if they are not what it claims: V, mV, uV or nV.
     """
     from eegfoundation.models.config import SIZES
+    from eegfoundation.recording import read_recording
 
     path = Path(target)
     if target in SIZES or (path / "config.json").is_file():
@@ -23,16 +37,14 @@ def info(target: str, units: str | None = None) -> None:
     elif path.suffix == ".json":
         lines = _describe_config(path)
     else:
-        lines = _describe_recording(target, units)
+        recording = read_recording(target, sfreq=sfreq, ch_names=ch_names, units=units)
+        lines = _describe_recording(recording)
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         print(f"{name:<{width}}  {value}")
 
 
-def _describe_recording(source: str, units: str | None) -> list[tuple[str, object]]:
-    from eegfoundation.recording import read_recording
-
-    recording = read_recording(source, units=units)
+def _describe_recording(recording: Recording) -> list[tuple[str, object]]:
     reading = recording.history["reading"]
     length = f"{recording.duration:.1f} s"
     if recording.n_epochs is not None:

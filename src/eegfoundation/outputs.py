@@ -45,6 +45,8 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise OutputError(
             f"{path} exists already; choose another folder, or overwrite it (--overwrite true)."
         )
+    if path.parent.is_file():
+        raise OutputError(f"{path.parent} is a file; a folder is needed for {path.name}.")
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

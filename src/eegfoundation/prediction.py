@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegfoundation.batch import each_file
+from eegfoundation.embedding import inference
 from eegfoundation.outputs import new_file, write_json
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def predict(
     total = n_windows(recording, window, overlap)
     disable = None if progress is None else not progress
     with (
-        torch.inference_mode(),
+        inference(model),
         tqdm(total=total, desc=recording.name, unit="window", disable=disable) as bar,
     ):
         for block in iter_windows(recording, window, overlap, block=60.0):
@@ -121,10 +122,12 @@ def predict(
 def predict_files(
     files: list[str],
     out: str,
-    model: str | None = None,
-    config: str | None = None,
+    classifier: str | None = None,
+    classifier_config: str | None = None,
     window: float | None = None,
     overlap: float = 0.0,
+    sfreq: float | None = None,
+    ch_names: list[str] | None = None,
     units: str | None = None,
     line_freq: float | None = None,
     overwrite: bool = False,
@@ -137,14 +140,18 @@ def predict_files(
         Recordings, in any format that is read.
     out : str
         Folder for <name>_predictions.csv and <name>_predictions.preprocessing.json.
-    model : str | None
+    classifier : str | None
         Weights (.pth) of a classifier; default: the motor-imagery classifier that ships.
-    config : str | None
+    classifier_config : str | None
         Its configuration (.json).
     window : float | None
         Length of a window in seconds; default: what the model was made for.
     overlap : float
         Overlap of windows in seconds.
+    sfreq : float | None
+        Sampling rate in Hz, for .npy files; other files know theirs.
+    ch_names : list of str | None
+        Channels to use, in this order; for .npy files, the name of each channel.
     units : str | None
         Unit of the numbers in the files, if they are not what they claim: V, mV, uV or nV.
     line_freq : float | None
@@ -152,22 +159,31 @@ def predict_files(
     overwrite : bool
         Replace existing results.
     """
-    classifier = load_classifier(model, config)
+    model = load_classifier(classifier, classifier_config)
 
     def work(file: str, stem: str) -> None:
         path = Path(out) / f"{stem}_predictions.csv"
         with new_file(path, overwrite=overwrite) as unfinished:
-            table = predict(file, classifier, window, overlap, units=units, line_freq=line_freq)
+            table = predict(
+                file,
+                model,
+                window,
+                overlap,
+                sfreq=sfreq,
+                ch_names=ch_names,
+                units=units,
+                line_freq=line_freq,
+            )
             table.to_csv(unfinished, index=False, float_format="%.6g")
         history = table.attrs["history"]
         write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)
-        print(f"{path}: {len(table)} windows, classes {', '.join(class_names(classifier))}")
+        print(f"{path}: {len(table)} windows, classes {', '.join(class_names(model))}")
 
     each_file(files, work)
 
 
 def load_classifier(
-    model: str | None = None, config: str | None = None
+    weights: str | None = None, config: str | None = None
 ) -> EEGFoundationForClassification:
     """Load the classifier that a command names, or the one that ships.
 
@@ -180,11 +196,14 @@ def load_classifier(
     from eegfoundation.models import load_downstream_model
     from eegfoundation.models.registry import shipped_path
 
-    if (model is None) != (config is None):
-        raise ConfigError("A classifier is two files: give both --model and --config, or neither.")
-    if model is None or config is None:
+    if (weights is None) != (config is None):
+        raise ConfigError(
+            "A classifier is two files: give both --classifier (.pth) and --classifier_config "
+            "(.json), or neither."
+        )
+    if weights is None or config is None:
         return load_downstream_model(shipped_path(DEFAULT_MODEL), shipped_path(DEFAULT_CONFIG))
-    return load_downstream_model(model, config)
+    return load_downstream_model(weights, config)
 
 
 def class_names(model: EEGFoundationForClassification) -> list[str]:

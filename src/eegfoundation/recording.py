@@ -21,20 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegfoundation import montage
+from eegfoundation.edf import MIN_SFREQ
 from eegfoundation.errors import ChannelError, RecordingError, UnitsError
 from eegfoundation.readers import (
-    MIN_SFREQ,
     OpenedFile,
     ReadingReport,
     open_file,
     quietly,
 )
+from eegfoundation.units import MICROVOLTS, check_units
 
 if TYPE_CHECKING:
     import mne
-
-_MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "\u00b5V": 1.0, "\u03bcV": 1.0, "nV": 1e-3}
-_PLAUSIBLE_SD = (0.05, 5000.0)  # microvolts: median over channels of what scalp amplifiers deliver
 
 
 @dataclass(kw_only=True, eq=False)
@@ -156,7 +154,7 @@ def read_recording(
     UnitsError
         If the median SD over channels is outside 0.05 to 5,000 microvolts, unless `units` is given.
     """
-    if units is not None and units not in _MICROVOLTS:
+    if units is not None and units not in MICROVOLTS:
         raise UnitsError(f"units={units!r} is unknown: expected one of V, mV, uV, nV.")
     if isinstance(ch_names, str):
         raise ChannelError(f"ch_names is the text {ch_names!r}: expected a list of names.")
@@ -170,7 +168,7 @@ def read_recording(
     if recording.n_times == 0 or recording.n_epochs == 0:
         raise RecordingError(f"{recording.name} holds no samples: expected a signal.")
     if units is None:
-        _check_units(recording)
+        check_units(recording)
     return recording
 
 
@@ -226,7 +224,7 @@ def _from_mne(
         sfreq=_check_sfreq(path.name, info["sfreq"]),
         n_times=len(data.times),
         positions=_positions(originals, info)[chosen.picks],
-        reader=_reader_of(data, chosen.picks, _MICROVOLTS[units], path),
+        reader=_reader_of(data, chosen.picks, MICROVOLTS[units], path),
         bads=[montage.normalise_name(originals[i]) for i in chosen.picks if originals[i] in bads],
         subject=(_bids_subject(path) if is_file else None) or _patient_code(info),
         line_freq=info["line_freq"],
@@ -355,7 +353,7 @@ def _from_array(
 
     def read(start: int, stop: int) -> np.ndarray:
         part = data[start:stop, rows] if data.ndim == 3 else data[rows, start:stop]
-        return (np.asarray(part, dtype=np.float64) * _MICROVOLTS[units]).astype(np.float32)
+        return (np.asarray(part, dtype=np.float64) * MICROVOLTS[units]).astype(np.float32)
 
     recording = Recording(
         name=name,
@@ -397,53 +395,3 @@ def _account(
         "reader_warnings": list(report.warnings),
         "notes": list(report.notes),
     }
-
-
-def _check_units(recording: Recording) -> None:
-    """Refuse amplitudes that no scalp EEG has, and say which unit would explain them."""
-    sd = _typical_sd(recording)
-    low, high = _PLAUSIBLE_SD
-    if sd is None or low <= sd <= high:
-        return
-    declared = recording.history["reading"]["units"]
-    number = sd / _MICROVOLTS[declared]
-    # The unit that brings the SD nearest to 15 microvolts, if it makes it plausible at all.
-    unit = min(("V", "mV", "uV", "nV"), key=lambda u: abs(math.log(number * _MICROVOLTS[u] / 15)))
-    if 0.5 <= number * _MICROVOLTS[unit] <= 1000:
-        counts = ", or scale them first if they are raw ADC counts" if number > 1000 else ""
-        advice = f"the numbers look like {unit}: pass units={unit!r}{counts}."
-    else:
-        advice = (
-            "are these raw ADC counts? scale them to microvolts, or pass units=... if it is right."
-        )
-    raise UnitsError(
-        f"{recording.name} has a median channel SD of {sd:.3g} microvolts when read as {declared}, "
-        f"expected {low:g} to {high:g}; {advice}"
-    )
-
-
-def _typical_sd(recording: Recording, seconds: float = 60.0, n_spans: int = 6) -> float | None:
-    """Median SD in microvolts over channels and short spans; None if everything is flat or NaN.
-
-    Up to `seconds` are read, in spans spread over the recording; short spans keep slow drifts out.
-    """
-    if recording.n_epochs is None:
-        length, budget = recording.n_times, int(seconds * recording.sfreq)
-    else:
-        length, budget = recording.n_epochs, int(seconds * recording.sfreq / recording.n_times) + 1
-    if length <= budget:
-        size, starts = length, [0]
-    else:
-        size = max(1, budget // n_spans)
-        starts = np.linspace(0, length - size, n_spans).astype(int).tolist()
-    found: list[np.ndarray] = []
-    for start in starts:
-        x = recording.get_data(start, start + size).astype(np.float64)
-        x = x.reshape(-1, x.shape[-1])
-        x[~np.isfinite(x)] = np.nan
-        x = x[np.isfinite(x).sum(axis=1) > 1]
-        if len(x):
-            x = x[np.nanmax(x, axis=1) > np.nanmin(x, axis=1)]
-            found.append(np.nanstd(x, axis=1))
-    sd = np.concatenate(found) if found else np.empty(0)
-    return float(np.median(sd)) if len(sd) else None

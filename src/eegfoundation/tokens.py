@@ -22,6 +22,8 @@ def tokenize_files(
     scaling: str = "asinh",
     window: float = 10.0,
     overlap: float = 0.0,
+    sfreq: float | None = None,
+    ch_names: list[str] | None = None,
     units: str | None = None,
     line_freq: float | None = None,
     overwrite: bool = False,
@@ -40,6 +42,10 @@ def tokenize_files(
         Length of a window in seconds.
     overlap : float
         Overlap of windows in seconds.
+    sfreq : float | None
+        Sampling rate in Hz, for .npy files; other files know theirs.
+    ch_names : list of str | None
+        Channels to use, in this order; for .npy files, the name of each channel.
     units : str | None
         Unit of the numbers in the files, if they are not what they claim: V, mV, uV or nV.
     line_freq : float | None
@@ -54,7 +60,8 @@ def tokenize_files(
     tokenizer = AmplitudeTokenizer.from_dict({"scaling": scaling})
 
     def work(file: str, stem: str) -> None:
-        recording = preprocess(read_recording(file, units=units), line_freq=line_freq)
+        source = read_recording(file, sfreq=sfreq, ch_names=ch_names, units=units)
+        recording = preprocess(source, line_freq=line_freq)
         n_rows = n_windows(recording, window, overlap)
         n_times = recording.n_times
         if recording.n_epochs is None:

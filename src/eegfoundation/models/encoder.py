@@ -160,11 +160,10 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
-        of_tokens = isinstance(module, nn.Embedding) and module.num_embeddings > N_BINS
-        if of_tokens and self.config.ordinal_embeddings:
-            module.weight[:N_BINS] = ordinal_table(
-                module.embedding_dim, self.config.initializer_range
-            )
+        ordinal = getattr(self.config, "ordinal_embeddings", False)
+        if ordinal and isinstance(module, nn.Embedding) and module.num_embeddings > N_BINS:
+            std = self.config.initializer_range
+            module.weight[:N_BINS] = ordinal_table(module.embedding_dim, std)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
         if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:

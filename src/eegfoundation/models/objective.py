@@ -23,7 +23,7 @@ from eegfoundation.errors import ConfigError
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
 from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM, MaskedLMHead
-from eegfoundation.tokenizer import MASK, N_BINS
+from eegfoundation.tokenizer import MASK, MAX_ABS_UV, N_BINS
 
 N_SPECTRAL_BINS = 45  # 1 to 45 Hz: above, scalp EEG is mostly muscle and mains
 
@@ -49,11 +49,18 @@ class Objective:
                 raise ConfigError(f"{field.name}={getattr(self, field.name)}; it must be >= 0.")
         if self.token_stride < 1:
             raise ConfigError(f"token_stride={self.token_stride}; it must be at least 1.")
+        if self.token_weight == 0 and not self.wants_spectra:
+            raise ConfigError("All weights of the objective are 0; there is nothing to learn.")
+
+    @property
+    def wants_spectra(self) -> bool:
+        """Whether any part of the loss asks for spectra."""
+        return self.spectrum_weight > 0 or self.window_weight > 0
 
 
 @dataclasses.dataclass
 class PreTrainingOutput(ModelOutput):
-    """Loss of one batch and its parts (scalars)."""
+    """Loss of one batch and its parts (scalars; None: not asked for)."""
 
     loss: Tensor | None = None
     token_loss: Tensor | None = None
@@ -70,7 +77,16 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
     config : EEGFoundationConfig
     objective : Objective | None
         None: the default weights.
+
+    Notes
+    -----
+    Every loss is a sum over what is usable, divided by what was asked for. Dividing by what is
+    usable would give the same sample another weight in another batch, and several processes, or
+    accumulated batches, another result than one batch of all.
     """
+
+    # what FSDP shards as one piece
+    _no_split_modules: ClassVar[list[str]] = ["EncoderLayer"]
 
     _tied_weights_keys: ClassVar[dict[str, str]] = {
         "head.decoder.weight": "encoder.embeddings.word_embeddings.weight"
@@ -83,7 +99,19 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         self.head = MaskedLMHead(config)
         self.spectrum_head = nn.Linear(config.hidden_size, N_SPECTRAL_BINS)
         self.window_head = nn.Linear(config.context_size, N_SPECTRAL_BINS)
+        sfreq = self.encoder.preprocessing.sfreq
+        if self.objective.wants_spectra and round(sfreq) < 2 * N_SPECTRAL_BINS:
+            raise ConfigError(
+                f"Spectral targets reach {N_SPECTRAL_BINS} Hz, too much for signals at {sfreq:g} "
+                "Hz: set spectrum_weight and window_weight to 0."
+            )
+        for head in (self.spectrum_head, self.window_head):
+            head.requires_grad_(self.objective.wants_spectra)
         self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Table that turns states into token scores (tied to the input table)."""
+        return self.head.decoder
 
     def forward(self, signal: Tensor, masked: Tensor) -> PreTrainingOutput:
         """Loss of a batch.
@@ -102,27 +130,28 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         states = output.last_hidden_state
         targets = ids.unflatten(1, (-1, per_position))[masked]
         token_loss, accuracy = self._token_loss(states[masked], targets)
-        spectrum_loss, window_loss = self._spectral_losses(signal, states, output.pooler_output)
         weights = self.objective
-        loss = (
-            weights.token_weight * token_loss
-            + weights.spectrum_weight * spectrum_loss
-            + weights.window_weight * window_loss
-        )
-        return PreTrainingOutput(
-            loss=loss,
-            token_loss=token_loss.detach(),
-            token_accuracy=accuracy,
-            spectrum_loss=spectrum_loss.detach(),
-            window_loss=window_loss.detach(),
-        )
+        loss = weights.token_weight * token_loss
+        result = PreTrainingOutput(token_loss=token_loss.detach(), token_accuracy=accuracy)
+        if weights.wants_spectra:
+            local, window = self._spectral_losses(signal, states, output.pooler_output)
+            loss = loss + weights.spectrum_weight * local + weights.window_weight * window
+            result.spectrum_loss, result.window_loss = local.detach(), window.detach()
+        result.loss = loss
+        return result
 
-    def as_masked_lm(self) -> EEGFoundationForMaskedLM:
-        """Give the part that is kept: encoder and masked-token head, marked as trained."""
+    def as_masked_lm(self, weights: dict[str, Tensor] | None = None) -> EEGFoundationForMaskedLM:
+        """Give the part that is kept: encoder and masked-token head, marked as trained.
+
+        Parameters
+        ----------
+        weights : dict of Tensor | None
+            State of this model, where it has been gathered from several processes.
+        """
         config = EEGFoundationConfig(**{**self.config.to_diff_dict(), "trained": True})
         model = EEGFoundationForMaskedLM(config)
-        model.encoder.load_state_dict(self.encoder.state_dict())
-        model.head.load_state_dict(self.head.state_dict())
+        weights = self.state_dict() if weights is None else weights
+        model.load_state_dict({name: weights[name] for name in model.state_dict()})
         return model.eval()
 
     def _token_loss(self, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,32 +161,30 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         logits = self.head.decoder(guesses[:, ::stride].flatten(0, 1)).float()
         targets = targets[:, ::stride].flatten()
         amplitude = targets < N_BINS  # nobody can guess which samples are unusable
+        n_asked = max(1, len(targets))
         logits, targets = logits[amplitude], targets[amplitude].long()
-        if not len(targets):
-            return logits.sum() * 0.0, logits.new_zeros(())
-        accuracy = (logits.argmax(-1) == targets).float().mean()
+        accuracy = (logits.argmax(-1) == targets).sum() / max(1, len(targets))
         sigma = self.objective.ordinal_sigma
         if sigma == 0:
-            return F.cross_entropy(logits, targets), accuracy
+            return F.cross_entropy(logits, targets, reduction="sum") / n_asked, accuracy
         log_p = logits.log_softmax(-1)
         reach = torch.arange(-round(3 * sigma), round(3 * sigma) + 1, device=logits.device)
         weight = torch.exp(-0.5 * (reach / sigma).square())
         near = (targets.unsqueeze(1) + reach).clamp(0, N_BINS - 1)
-        return -(log_p.gather(1, near) * (weight / weight.sum())).sum(1).mean(), accuracy
+        return -(log_p.gather(1, near) * (weight / weight.sum())).sum() / n_asked, accuracy
 
     def _spectral_losses(
         self, signal: Tensor, states: Tensor, context: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Errors of the position-wise and the window-wise log spectrum, where all is usable."""
         n_positions = states.shape[1]
-        usable = signal.isfinite().all(1)
-        power = short_time_power(
-            signal.nan_to_num(0.0), self.encoder.preprocessing.sfreq, n_positions
-        )
+        usable = signal.abs() <= MAX_ABS_UV  # False for NaN, as in the tokenizer
+        signal = signal.where(usable, 0.0)
+        power = short_time_power(signal, self.encoder.preprocessing.sfreq, n_positions)
         local = (self.spectrum_head(states).float() - log_power(power)).square().mean((1, 2))
         window = (self.window_head(context).float() - log_power(power.mean(1))).square().mean(1)
-        count = usable.sum().clamp(min=1)
-        return (local * usable).sum() / count, (window * usable).sum() / count
+        whole = usable.all(1)
+        return (local * whole).mean(), (window * whole).mean()
 
 
 def short_time_power(signal: Tensor, sfreq: float, n_positions: int) -> Tensor:

@@ -32,11 +32,10 @@ def span_mask(
     """
     rng = np.random.default_rng((seed, epoch, window))
     wanted = min(n_positions, max(1, round(ratio * n_positions)))
+    # A span that reaches the end goes on at the beginning: no position is likelier than another.
+    starts = rng.choice(n_positions, wanted, replace=False)
+    positions = (starts[:, None] + np.arange(span)).ravel() % n_positions
+    _, first = np.unique(positions, return_index=True)
     masked = np.zeros(n_positions, dtype=bool)
-    for start in rng.permutation(n_positions + span - 1) - (span - 1):
-        new = np.arange(max(start, 0), min(start + span, n_positions))
-        new = new[~masked[new]][: wanted - masked.sum()]
-        masked[new] = True
-        if masked.sum() == wanted:
-            break
+    masked[positions[np.sort(first)[:wanted]]] = True
     return masked

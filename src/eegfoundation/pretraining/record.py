@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 from collections import Counter
 from importlib.metadata import version
@@ -15,22 +16,30 @@ from eegfoundation.outputs import new_file, write_json
 
 if TYPE_CHECKING:
     from eegfoundation.corpus.reader import Corpus
-    from eegfoundation.models.objective import EEGFoundationForPreTraining
+    from eegfoundation.models import EEGFoundationConfig, EEGFoundationForMaskedLM
 
 #: What may change between the two halves of an interrupted run without changing its result.
 _FREE_SETTINGS = {"out", "corpus", "workers", "save_steps", "log_steps", "report_to"}
 
 
-def start_run(out: Path, settings: dict[str, Any], corpus: Corpus) -> dict[str, Any]:
+def start_run(
+    out: Path,
+    settings: dict[str, Any],
+    corpus: Corpus,
+    config: EEGFoundationConfig,
+    n_processes: int,
+) -> dict[str, Any]:
     """Write ``run.json``, or check that an interrupted run is continued with the same settings.
 
     Raises
     ------
     ConfigError
-        If the folder holds a run with other settings or another corpus.
+        If the folder holds a run with other settings, another corpus, model or number of processes.
     """
     run = {
         "settings": settings,
+        "model": {k: v for k, v in config.to_diff_dict().items() if k != "transformers_version"},
+        "processes": n_processes,
         "corpus_hash": corpus.meta["hash"],
         "corpus_settings": corpus.meta["settings"],
         "versions": {
@@ -39,37 +48,55 @@ def start_run(out: Path, settings: dict[str, Any], corpus: Corpus) -> dict[str, 
         "git_commit": _git_commit(),
     }
     path = out / "run.json"
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [
-            name
-            for name in settings
-            if name not in _FREE_SETTINGS and before["settings"].get(name) != settings[name]
-        ]
-        if before["corpus_hash"] != run["corpus_hash"]:
-            changed.append("corpus")
-        if changed:
-            raise ConfigError(
-                f"{out} holds a run with other values of {changed}; continue it with the same "
-                "values or choose another folder."
-            )
-        return dict(before)
-    write_json(path, run)
-    return run
+    if not path.exists():
+        if any(out.glob("checkpoint-*")):
+            raise ConfigError(f"{out} has checkpoints but no run.json; choose another folder.")
+        write_json(path, run)
+        return run
+    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    changed = [
+        name
+        for name in settings
+        if name not in _FREE_SETTINGS and before["settings"].get(name) != settings[name]
+    ]
+    changed += [name for name in ("model", "processes") if before.get(name, run[name]) != run[name]]
+    if before["corpus_hash"] != run["corpus_hash"]:
+        changed.append("corpus")
+    if changed:
+        raise ConfigError(
+            f"{out} holds a run with other values of {changed}; continue it with the same "
+            "values or choose another folder."
+        )
+    return before
+
+
+def last_checkpoint(out: Path) -> str | None:
+    """Find the checkpoint to go on from; remove those that a killed run left unfinished."""
+    finished = {}
+    for folder in out.glob("checkpoint-*"):
+        try:  # written last
+            state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            shutil.rmtree(folder)
+        else:
+            finished[state["global_step"]] = str(folder)
+    return finished[max(finished)] if finished else None
 
 
 def finish_run(
     out: Path,
     run: dict[str, Any],
-    model: EEGFoundationForPreTraining,
+    model: EEGFoundationForMaskedLM,
     corpus: Corpus,
     log_history: list[dict[str, Any]],
 ) -> None:
     """Write the encoder, what it was trained on, and the curves."""
     encoder = out / "encoder"
-    model.as_masked_lm().save_pretrained(encoder)
+    model.save_pretrained(encoder)
     write_json(encoder / "training_data.json", training_data(corpus), overwrite=True)
-    write_json(encoder / "run.json", run, overwrite=True)
+    # travels with the weights: where files lay on one machine is nobody's business
+    settings = {k: v for k, v in run["settings"].items() if k not in ("corpus", "out")}
+    write_json(encoder / "run.json", {**run, "settings": settings}, overwrite=True)
     rows = [row for row in log_history if "loss" in row]
     columns = ["step", *sorted({key for row in rows for key in row} - {"step", "epoch"})]
     with (
@@ -118,15 +145,17 @@ def _draw(rows: list[dict[str, Any]]) -> Any:
 
 
 def _git_commit() -> str | None:
-    """Commit of the source, where it is a clone."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
+    """Commit of the source, with "-dirty" if it was changed since; None if it is no clone."""
+
+    def git(*args: str) -> str:
+        done = subprocess.run(
+            ["git", *args], cwd=here.parent, capture_output=True, text=True, check=True
         )
+        return done.stdout.strip()
+
+    here = Path(__file__)
+    try:
+        git("ls-files", "--error-unmatch", here.name)  # or we are installed in another repository
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()

@@ -17,13 +17,19 @@ weights: the order of windows and their masks depend on (seed, epoch, window) al
 from __future__ import annotations
 
 import math
+import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from eegfoundation.errors import ConfigError
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
+
+    from eegfoundation.corpus.reader import Corpus
+    from eegfoundation.models import EEGFoundationConfig
+    from eegfoundation.models.objective import Objective
 
 
 def pretrain(
@@ -108,33 +114,16 @@ def pretrain(
     settings = dict(locals())
 
     import torch
-    from transformers.trainer_utils import get_last_checkpoint
+    from torch.utils.data import Subset
+    from transformers.utils.logging import disable_progress_bar
 
     from eegfoundation.corpus.order import CorpusDataset
-    from eegfoundation.models import SIZES, EEGFoundationConfig
     from eegfoundation.models.objective import EEGFoundationForPreTraining, Objective
     from eegfoundation.pretraining import record
     from eegfoundation.pretraining.trainer import Masker, PretrainingTrainer
 
     _check(settings)
-    if model_config is not None:
-        config = EEGFoundationConfig.from_json_file(model_config)
-    elif size in SIZES:
-        config = EEGFoundationConfig(**SIZES[size])
-    else:
-        raise ConfigError(f"size={size!r} is unknown; choose one of {sorted(SIZES)}.")
-    dataset = CorpusDataset(corpus, seed)
-    arguments = _arguments(settings)
-    windows_per_step = batch_size * gradient_accumulation * arguments.world_size
-    dataset.n_epochs = math.ceil(steps * windows_per_step / len(dataset.corpus))
-    n_times = dataset.corpus.n_times
-    if n_times % config.tokens_per_position:
-        raise ConfigError(
-            f"The corpus has windows of {n_times} samples; a multiple of tokens_per_position="
-            f"{config.tokens_per_position} is needed."
-        )
-    run = record.start_run(Path(out), settings, dataset.corpus)
-    torch.manual_seed(seed)
+    disable_progress_bar()  # of files being written; the one of training stays
     objective = Objective(
         token_weight=token_weight,
         spectrum_weight=spectrum_weight,
@@ -142,16 +131,63 @@ def pretrain(
         ordinal_sigma=ordinal_sigma,
         token_stride=token_stride,
     )
+    dataset = CorpusDataset(corpus, seed)
+    config = _model_config(settings, dataset.corpus)
+    n_positions = _n_positions(dataset.corpus, config, objective)
+    arguments = _arguments(settings)
+    n_windows = steps * arguments.train_batch_size * gradient_accumulation * arguments.world_size
+    dataset.n_epochs = math.ceil(n_windows / len(dataset.corpus))
+    torch.manual_seed(seed)
     model = EEGFoundationForPreTraining(config, objective)
+    with arguments.main_process_first(local=False):  # it writes what the others then find
+        run = record.start_run(
+            Path(out), settings, dataset.corpus, config, n_processes=arguments.world_size
+        )
+        checkpoint = record.last_checkpoint(Path(out))
     trainer = PretrainingTrainer(
         model=model,
         args=arguments,
-        train_dataset=dataset,
-        data_collator=Masker(n_times // config.tokens_per_position, mask_ratio, mask_span, seed),
+        # not a window more: a finished run, started again, has nothing left to learn from
+        train_dataset=Subset(cast("Any", dataset), range(n_windows)),
+        data_collator=Masker(n_positions, mask_ratio, mask_span, seed),
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(out))
+    trainer.train(resume_from_checkpoint=checkpoint)
+    weights = trainer.accelerator.get_state_dict(trainer.model)  # gathered, if they are sharded
     if trainer.is_world_process_zero():
-        record.finish_run(Path(out), run, model, dataset.corpus, trainer.state.log_history)
+        history = trainer.state.log_history
+        record.finish_run(Path(out), run, model.as_masked_lm(weights), dataset.corpus, history)
+
+
+def _model_config(settings: dict[str, Any], corpus: Corpus) -> EEGFoundationConfig:
+    """Architecture, with the preprocessing of the corpus: what the encoder has to be given."""
+    from eegfoundation.models import SIZES, EEGFoundationConfig
+
+    if settings["model_config"] is not None:
+        config = EEGFoundationConfig.from_json_file(settings["model_config"])
+    elif settings["size"] in SIZES:
+        config = EEGFoundationConfig(**SIZES[settings["size"]])
+    else:
+        raise ConfigError(f"size={settings['size']!r} is unknown; choose one of {sorted(SIZES)}.")
+    # Mains and artefacts are not the same everywhere: there, the defaults hold.
+    made_with = corpus.meta["settings"]["preprocessing"]
+    kept = {name: made_with[name] for name in ("sfreq", "highpass", "lowpass", "reference")}
+    config.preprocessing = {**config.preprocessing, **kept}
+    return config
+
+
+def _n_positions(corpus: Corpus, config: EEGFoundationConfig, objective: Objective) -> int:
+    """Positions per window of a corpus that suits the model."""
+    if corpus.n_times % config.tokens_per_position:
+        raise ConfigError(
+            f"The corpus has windows of {corpus.n_times} samples; a multiple of "
+            f"tokens_per_position={config.tokens_per_position} is needed."
+        )
+    if objective.wants_spectra and corpus.n_times < corpus.sfreq:
+        raise ConfigError(
+            f"The corpus has windows of {corpus.n_times / corpus.sfreq:g} s; spectral targets need "
+            "at least 1 s: set spectrum_weight and window_weight to 0."
+        )
+    return corpus.n_times // config.tokens_per_position
 
 
 def _arguments(settings: dict[str, Any]) -> TrainingArguments:
@@ -182,7 +218,10 @@ def _arguments(settings: dict[str, Any]) -> TrainingArguments:
         torch_compile=settings["compile"],
         save_steps=settings["save_steps"],
         save_total_limit=2,
-        logging_steps=settings["log_steps"],
+        logging_steps=min(settings["log_steps"], steps),
+        disable_tqdm=not sys.stderr.isatty(),
+        log_level="error",
+        ddp_find_unused_parameters=False,
         report_to=settings["report_to"],
         seed=settings["seed"],
         train_sampling_strategy="sequential",  # the dataset is shuffled already
@@ -195,9 +234,26 @@ def _arguments(settings: dict[str, Any]) -> TrainingArguments:
 
 
 def _check(settings: dict[str, Any]) -> None:
-    for name in ("steps", "batch_size", "gradient_accumulation", "mask_span", "save_steps"):
+    counts = (
+        "steps",
+        "batch_size",
+        "gradient_accumulation",
+        "mask_span",
+        "save_steps",
+        "log_steps",
+    )
+    for name in counts:
         if settings[name] < 1:
             raise ConfigError(f"{name}={settings[name]}; it must be at least 1.")
     for name in ("mask_ratio", "warmup"):
         if not 0 < settings[name] < 1:
             raise ConfigError(f"{name}={settings[name]}; it must lie between 0 and 1.")
+    for name in ("learning_rate", "weight_decay", "workers"):
+        if not 0 <= settings[name] < math.inf:
+            raise ConfigError(f"{name}={settings[name]}; it must be 0 or more.")
+    if not 0 <= settings["seed"] < 2**32:
+        raise ConfigError(f"seed={settings['seed']}; it must lie between 0 and 2**32 - 1.")
+    if settings["report_to"] not in ("none", "tensorboard"):
+        raise ConfigError(f"report_to={settings['report_to']!r}; choose 'none' or 'tensorboard'.")
+    if settings["report_to"] == "tensorboard" and find_spec("tensorboard") is None:
+        raise ConfigError("TensorBoard is absent: pip install 'eegfoundation[tensorboard]'.")

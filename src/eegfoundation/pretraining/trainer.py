@@ -67,16 +67,24 @@ class PretrainingTrainer(Trainer):
         """Loss of a batch; its parts are kept for the next log line."""
         output = model(**inputs)
         for name in _PARTS:
-            self._parts[name].append(output[name].detach())
+            if name in output:
+                self._parts[name].append(output[name].detach())
         self._n_tokens += inputs["signal"].numel() * self.args.world_size
         return (output.loss, output) if return_outputs else output.loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add what was collected since the last line."""
         if "loss" in logs and self._parts:
-            logs |= {name: torch.stack(kept).mean().item() for name, kept in self._parts.items()}
+            means = torch.stack([torch.stack(kept).mean() for kept in self._parts.values()])
+            means = self.accelerator.reduce(means, "mean")  # over processes, as the loss is
+            logs |= dict(zip(self._parts, means.tolist(), strict=True))
             now = time.perf_counter()
             logs["tokens_per_second"] = round(self._n_tokens / (now - self._clock))
             self._parts.clear()
             self._n_tokens, self._clock = 0, now
         super().log(logs, start_time)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Wait for every process: what follows, ``trainer_state.json``, says that all is there."""
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
