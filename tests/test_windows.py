@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from eegfoundation.errors import PreprocessingError, RecordingError
 from eegfoundation.preprocessing import Preprocessing, preprocess
 from eegfoundation.recording import Recording, read_recording
-from eegfoundation.windows import Windows, iter_windows, n_windows
+from eegfoundation.windows import Windows, iter_windows, n_windows, watch_windows
 from shared_data import shared_path
 
 NAMES = ["Fp1", "F7", "T7", "Cz"]
@@ -210,3 +210,16 @@ def test_real_recording() -> None:
     assert got.quality.mean() > 0.95
     sd = np.nanstd(got.data, axis=(0, 2))
     assert ((sd > 1) & (sd < 50)).all()
+
+
+def test_watching_gives_the_same_windows_and_says_what_a_user_should_know(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recording = preprocess(make(noise(8.0)))
+    (windows,) = watch_windows(recording, 10.0, progress=False)
+    np.testing.assert_array_equal(windows.data, together(recording, 10.0).data)
+    assert "8 s are shorter than the filter" in caplog.text
+    assert "the recording is shorter than 10 s" in caplog.text
+    caplog.clear()
+    list(watch_windows(preprocess(make(np.zeros((3, 6000)))), 10.0, progress=False))
+    assert caplog.messages == ["array: 3 of 3 windows hold no usable sample"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from eegfoundation.models import EEGFoundationModel
     from eegfoundation.recording import Recording
     from eegfoundation.windows import Windows
-
-logger = logging.getLogger("eegfoundation")
 
 #: Positions that one batch may hold; keeps activations of any encoder within a few hundred MB.
 POSITIONS_PER_BATCH = 16_384
@@ -300,30 +297,14 @@ def iter_embeddings(
     values, times, quality : ndarray
         Of the next windows; see `Embeddings`.
     """
-    from tqdm import tqdm
-
-    from eegfoundation.windows import iter_windows, n_windows
+    from eegfoundation.windows import watch_windows
 
     encoder = encoder if device is None else encoder.to(device)
     if batch_size is not None and batch_size < 1:
         raise ModelInputError(f"batch_size is {batch_size}; at least 1 is needed, or None.")
-    blocks = iter_windows(recording, window, overlap)
-    for note in recording.history["windows"]["notes"]:
-        logger.warning(f"{recording.name}: {note}")
-    bar = tqdm(
-        total=n_windows(recording, window, overlap),
-        desc=recording.name,
-        unit="window",
-        disable=None if progress is None else not progress,
-    )
-    with bar:
-        for block in blocks:
-            yield (
-                _encode(encoder, block, time_resolved, dtype, batch_size),
-                block.times,
-                block.quality,
-            )
-            bar.update(len(block.times))
+    for block in watch_windows(recording, window, overlap, progress=progress):
+        values = _encode(encoder, block, time_resolved, dtype, batch_size)
+        yield values, block.times, block.quality
 
 
 @contextlib.contextmanager

@@ -68,11 +68,10 @@ def predict(
     """
     import pandas as pd
     import torch
-    from tqdm import tqdm
 
     from eegfoundation.preprocessing import preprocess
     from eegfoundation.recording import Recording, read_recording
-    from eegfoundation.windows import iter_windows, n_windows
+    from eegfoundation.windows import watch_windows
 
     if not isinstance(source, Recording):
         source = read_recording(source, sfreq=sfreq, ch_names=ch_names, units=units)
@@ -83,13 +82,8 @@ def predict(
     names = class_names(model)
     tables = []
     shares = []
-    total = n_windows(recording, window, overlap)
-    disable = None if progress is None else not progress
-    with (
-        inference(model),
-        tqdm(total=total, desc=recording.name, unit="window", disable=disable) as bar,
-    ):
-        for block in iter_windows(recording, window, overlap, block=60.0):
+    with inference(model):
+        for block in watch_windows(recording, window, overlap, block=60.0, progress=progress):
             usable = block.quality > 0
             output = model(
                 torch.from_numpy(block.data).to(model.device),
@@ -109,7 +103,6 @@ def predict(
                 table[f"p_{name}"] = probability[:, i]
             table["quality"] = block.quality.mean(1)
             tables.append(table)
-            bar.update(len(table))
     result = pd.concat(tables, ignore_index=True)
     result.attrs["history"] = {**recording.history, "classifier": describe(model)}
     share = np.concatenate(shares)

@@ -55,7 +55,7 @@ def tokenize_files(
     """
     from eegfoundation.preprocessing import preprocess
     from eegfoundation.recording import read_recording
-    from eegfoundation.windows import iter_windows, n_windows
+    from eegfoundation.windows import n_windows, watch_windows
 
     tokenizer = AmplitudeTokenizer.from_dict({"scaling": scaling})
 
@@ -70,7 +70,7 @@ def tokenize_files(
         offset: list[np.ndarray] = []
 
         def ids() -> Iterator[np.ndarray]:
-            for block in iter_windows(recording, window, overlap):
+            for block in watch_windows(recording, window, overlap):
                 block_ids, state = tokenizer.encode(block.data)
                 scale.append(state.scale)
                 offset.append(state.offset)

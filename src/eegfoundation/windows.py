@@ -7,6 +7,7 @@ times of the recording. Windows come in blocks, so that a 24 h file needs the me
 minutes; how long a block is changes nothing in the result.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from math import isfinite
@@ -18,6 +19,8 @@ from eegfoundation.errors import PreprocessingError, RecordingError
 from eegfoundation.preprocessing import PreprocessedReader
 from eegfoundation.quality import CAUSES, FLAT, FLAT_UV
 from eegfoundation.recording import Recording
+
+logger = logging.getLogger("eegfoundation")
 
 MIN_SECONDS = 0.5
 """Shortest window: below it there is no full cycle of the delta band to look at."""
@@ -131,6 +134,44 @@ def iter_windows(
             )
     recording.history["windows"] = log.to_dict()
     return _iterate(recording, n_times, step, block, log)
+
+
+def watch_windows(
+    recording: Recording,
+    window: float = 10.0,
+    overlap: float = 0.0,
+    *,
+    block: float = 300.0,
+    progress: bool | None = None,
+) -> Iterator[Windows]:
+    """`iter_windows` for people: a progress bar, and a log line for what they should know.
+
+    Parameters
+    ----------
+    recording, window, overlap, block
+        As in `iter_windows`.
+    progress : bool | None
+        Show the bar; None: only on a terminal.
+
+    Yields
+    ------
+    Windows
+    """
+    from tqdm import tqdm
+
+    blocks = iter_windows(recording, window, overlap, block=block)
+    history = recording.history
+    for stage in ("reading", "preprocessing", "windows"):
+        for note in history.get(stage, {}).get("notes", []):
+            logger.warning(f"{recording.name}: {note}")
+    total = n_windows(recording, window, overlap)
+    disable = None if progress is None else not progress
+    with tqdm(total=total, desc=recording.name, unit="window", disable=disable) as bar:
+        for windows in blocks:
+            yield windows
+            bar.update(len(windows.times))
+    if n_empty := history["windows"]["n_empty"]:
+        logger.warning(f"{recording.name}: {n_empty} of {total} windows hold no usable sample")
 
 
 def _layout(recording: Recording, window: float, overlap: float) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
 from eegfoundation.errors import ConfigError
@@ -126,19 +127,17 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         per_position = self.config.tokens_per_position
         ids, _state = self.encoder.tokenizer.encode(signal)
         hidden = masked.repeat_interleave(per_position, dim=1)
-        output = self.encoder(ids.masked_fill(hidden, MASK))
-        states = output.last_hidden_state
+        encoded = self.encoder(ids.masked_fill(hidden, MASK))
         targets = ids.unflatten(1, (-1, per_position))[masked]
-        token_loss, accuracy = self._token_loss(states[masked], targets)
+        token_loss, accuracy = self._token_loss(encoded.last_hidden_state[masked], targets)
         weights = self.objective
         loss = weights.token_weight * token_loss
-        result = PreTrainingOutput(token_loss=token_loss.detach(), token_accuracy=accuracy)
+        output = PreTrainingOutput(loss, token_loss.detach(), accuracy)
         if weights.wants_spectra:
-            local, window = self._spectral_losses(signal, states, output.pooler_output)
-            loss = loss + weights.spectrum_weight * local + weights.window_weight * window
-            result.spectrum_loss, result.window_loss = local.detach(), window.detach()
-        result.loss = loss
-        return result
+            local, window = self._spectral_losses(signal, encoded)
+            output.loss = loss + weights.spectrum_weight * local + weights.window_weight * window
+            output.spectrum_loss, output.window_loss = local.detach(), window.detach()
+        return output
 
     def as_masked_lm(self, weights: dict[str, Tensor] | None = None) -> EEGFoundationForMaskedLM:
         """Give the part that is kept: encoder and masked-token head, marked as trained.
@@ -174,13 +173,13 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         return -(log_p.gather(1, near) * (weight / weight.sum())).sum() / n_asked, accuracy
 
     def _spectral_losses(
-        self, signal: Tensor, states: Tensor, context: Tensor
+        self, signal: Tensor, encoded: BaseModelOutputWithPooling
     ) -> tuple[Tensor, Tensor]:
         """Errors of the position-wise and the window-wise log spectrum, where all is usable."""
-        n_positions = states.shape[1]
+        states, context = encoded.last_hidden_state, encoded.pooler_output
         usable = signal.abs() <= MAX_ABS_UV  # False for NaN, as in the tokenizer
         signal = signal.where(usable, 0.0)
-        power = short_time_power(signal, self.encoder.preprocessing.sfreq, n_positions)
+        power = short_time_power(signal, self.encoder.preprocessing.sfreq, states.shape[1])
         local = (self.spectrum_head(states).float() - log_power(power)).square().mean((1, 2))
         window = (self.window_head(context).float() - log_power(power.mean(1))).square().mean(1)
         whole = usable.all(1)
@@ -200,7 +199,7 @@ def short_time_power(signal: Tensor, sfreq: float, n_positions: int) -> Tensor:
     Returns
     -------
     power : Tensor, shape (B, N, K)
-        Microvolts squared per hertz (Hann window, mean removed by leaving out 0 Hz).
+        Microvolts squared per hertz, two-sided (Hann window; the mean is left out with 0 Hz).
     """
     second = round(sfreq)
     hop = signal.shape[1] // n_positions
