@@ -4,6 +4,7 @@
 what comes out of each stage.
 """
 
+import itertools
 import warnings
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def main() -> None:
         axis.set_title(title, fontsize=14, color=INK, fontweight="bold", pad=14)
         axis.text(0.5, -0.09, first, transform=axis.transAxes, ha="center", va="top", color=INK)
         axis.text(0.5, -0.22, second, transform=axis.transAxes, ha="center", va="top", color=SOFT)
-    for left, right in zip(axes[:-1], axes[1:], strict=True):
+    for left, right in itertools.pairwise(axes):
         a, b = left.get_position(), right.get_position()
         figure.patches.append(
             matplotlib.patches.FancyArrowPatch(
