@@ -496,3 +496,9 @@ def test_real_recording() -> None:
         for x, f in ((a, recording.sfreq), (b, 200.0))
     ]
     assert spectra[1] == pytest.approx(spectra[0], rel=0.05)
+
+
+def test_preprocessing_twice_is_refused() -> None:
+    once = preprocess(make(eeg(250.0, 20.0), 250.0))
+    with pytest.raises(PreprocessingError, match="preprocessed already"):
+        preprocess(once)

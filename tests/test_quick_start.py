@@ -132,8 +132,8 @@ class Observed:
             return self.logged(monkeypatch)
         return {
             "patch_size": lambda: self.fusion.local_patterns.project.in_features,
-            "stride": lambda: self.fusion.local_patterns(signal).shape[2],
-            "d_model": lambda: self.fusion.local_patterns(signal).shape[3],
+            "stride": lambda: self.fusion.local_patterns(signal)[0].shape[2],
+            "d_model": lambda: self.fusion.local_patterns(signal)[0].shape[3],
             "num_classes": lambda: self.model.final_layer.out_features,
             "rms_norm": lambda: type(self.fusion.norm),
             "embedding_dim": lambda: self.fusion.global_context[0].in_features,

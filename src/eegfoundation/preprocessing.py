@@ -123,6 +123,10 @@ def preprocess(
     A signal (recording or epoch) shorter than the high-pass kernel (11 s at 0.3 Hz) is not
     high-passed: each channel's mean over its usable samples is removed instead.
     """
+    if "preprocessing" in recording.history:
+        raise PreprocessingError(
+            f"{recording.name} is preprocessed already: give the recording as it was read."
+        )
     settings = settings or Preprocessing()
     freq, freq_source = _line_freq(recording, settings, line_freq)
     chain, band = design_chain(settings, recording.sfreq, recording.n_times, freq)

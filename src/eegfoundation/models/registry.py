@@ -103,6 +103,11 @@ def load_encoder(
         raise CheckpointError(
             f"No weights are shipped for {name_or_path!r}; use weights='random', or 'small'."
         )
+    if "/" not in str(name_or_path) and not Path(source).is_dir():
+        raise CheckpointError(
+            f"No encoder is called {str(name_or_path)!r}; expected one of {list(SIZES)}, a folder "
+            "made by save_pretrained, or a hub id (owner/name)."
+        )
     encoder = EEGFoundationModel.from_pretrained(source, dtype=torch.float32).eval().to(device)
     if not encoder.config.trained:
         warnings.warn(untrained_notice(f"Encoder {name_or_path}"), UntrainedWeightsWarning, 2)
