@@ -385,6 +385,6 @@ def test_ctrl_c_leaves_nothing(encoder_folder, tmp_path):
             process.kill()
     assert process.returncode == 130
     assert out == ""
-    assert err.splitlines()[-1] == "eegfoundation: interrupted; nothing unfinished was kept."
+    assert err.splitlines()[-1] == "eegfoundation: interrupted; only finished results are kept."
     assert "Traceback" not in err
     assert files_in(tmp_path / "out") == []

@@ -84,7 +84,7 @@ def main(args: list[str] | None = None) -> int:
             print(f"eegfoundation: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print("eegfoundation: interrupted; what was finished is kept, nothing else.", file=sys.stderr)
+            print("eegfoundation: interrupted; only finished results are kept.", file=sys.stderr)
             return 130
     return 0
 
