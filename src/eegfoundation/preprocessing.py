@@ -8,7 +8,7 @@ Why finite impulse responses only: a target sample then depends on a known, fini
 source. A 24 h file is read in pieces with that much margin, and the pieces equal the whole. The
 price is delay, so this is for recordings, not for closed loops. The kernels are those of MNE's
 defaults (`firwin`, Hamming): results match `notch_filter`, `filter` and
-`resample(method="polyphase")` of `mne.io.Raw`, but one fused kernel in float32 does it in one pass.
+`resample(method="polyphase")` of `mne.io.Raw`, but one fused kernel does it in one pass.
 Before the first and after the last sample the signal is continued by odd reflection, as in MNE
 ("reflect_limited").
 """
