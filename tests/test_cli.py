@@ -365,8 +365,13 @@ def test_ctrl_c_leaves_nothing(encoder_folder, tmp_path):
     shape = (8, hours * 3600 * sfreq)
     np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, shape)  # zeros take no space
     args = ["embed", tmp_path / "x.npy", "--out", tmp_path / "out", "--sfreq", sfreq]
+    # a test run that was itself started in the background hands down that SIGINT is ignored
+    listening = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from eegfoundation.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     process = subprocess.Popen(
-        [*EXECUTABLE, *map(str, args), "--model", encoder_folder],
+        [sys.executable, "-c", listening, *map(str, args), "--model", encoder_folder],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
