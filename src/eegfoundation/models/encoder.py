@@ -60,8 +60,8 @@ def ordinal_table(width: int, std: float) -> Tensor:
     """Initial embeddings in which neighbouring amplitudes are neighbours, (2000, width).
 
     Sines of the bin's number at 1 to 32 half-cycles over all bins, with random phases. Independent
-    random vectors would scramble amplitude: frozen features of a random encoder are then at chance
-    for mental arithmetic, with this table at 0.64 (docs/experiments.md), and training starts there.
+    random vectors would scramble amplitude: frozen features of a random encoder are then near
+    chance for mental arithmetic, with sines over the bins at 0.64 (docs/experiments.md).
     """
     cycles = torch.logspace(0, 1.5, width)
     phase = 2 * torch.pi * torch.rand(width)
