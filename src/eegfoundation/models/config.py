@@ -123,15 +123,17 @@ class EEGFoundationConfig(_StrictConfig):
     embedding_size : int | None
         Width of a token's embedding; None means ``hidden_size``.
     tokens_per_position : int
-        Neighbouring tokens merged into one position. 1 is the published architecture.
+        Tokens from one position to the next. 1 is the published architecture; with more, a position
+        is made by a bank of filters (`eegfoundation.models.embeddings`).
+    tokens_seen : int | None
+        Tokens that a position is made of: its own and equally many on both sides. None means its
+        own.
     pooling : {"mean", "mean_std"}
         How positions become the context vector: their mean, or mean and standard deviation.
     max_position_embeddings : int
         Positions of a pretraining window. Rotary positions need no table: any length is accepted.
     type_vocab_size : int
         Rows of RoFormer's token-type table (only row 0 is used); 0 leaves the table out.
-    ordinal_embeddings : bool
-        Initialise token embeddings so that neighbouring amplitudes are neighbours.
     tokenizer, preprocessing : dict | None
         Settings of `AmplitudeTokenizer` and `Preprocessing`; None means their defaults.
     trained : bool
@@ -147,13 +149,13 @@ class EEGFoundationConfig(_StrictConfig):
     intermediate_size: int = 3072
     embedding_size: int = None  # type: ignore[assignment]  # __post_init__ fills these three
     tokens_per_position: int = 1
+    tokens_seen: int = None  # type: ignore[assignment]
     pooling: str = "mean"
     hidden_act: str = "gelu"
     hidden_dropout_prob: float | int = 0.1
     attention_probs_dropout_prob: float | int = 0.1
     max_position_embeddings: int = 2000
     type_vocab_size: int = 2
-    ordinal_embeddings: bool = False
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     rope_theta: float | int = 10000.0
@@ -169,6 +171,7 @@ class EEGFoundationConfig(_StrictConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.embedding_size = self.embedding_size or self.hidden_size
+        self.tokens_seen = self.tokens_seen or self.tokens_per_position
         # normalised through their classes, so that what is saved is complete and checked
         self.tokenizer = AmplitudeTokenizer.from_dict(self.tokenizer or {}).to_dict()
         self.preprocessing = Preprocessing.from_dict(self.preprocessing or {}).to_dict()
@@ -189,6 +192,13 @@ class EEGFoundationConfig(_StrictConfig):
             *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
             *("embedding_size", "tokens_per_position", "max_position_embeddings"),
         )
+        if self.tokens_seen < self.tokens_per_position or (
+            (self.tokens_seen - self.tokens_per_position) % 2
+        ):
+            raise ConfigError(
+                f"tokens_seen={self.tokens_seen}; tokens_per_position="
+                f"{self.tokens_per_position} plus an even number is needed."
+            )
         self._require_whole(0, "type_vocab_size")
         self._require_number(0, 1, "hidden_dropout_prob", "attention_probs_dropout_prob")
         self._require_number(0, float("inf"), "initializer_range", "layer_norm_eps", "rope_theta")
@@ -201,6 +211,11 @@ class EEGFoundationConfig(_StrictConfig):
             )
         if self.pooling not in ("mean", "mean_std"):
             raise ConfigError(f"pooling={self.pooling!r}; choose 'mean' or 'mean_std'.")
+
+    @property
+    def merges_tokens(self) -> bool:
+        """Whether a position is made of several tokens; else the architecture is the published."""
+        return self.tokens_per_position > 1
 
     @property
     def context_size(self) -> int:
@@ -218,22 +233,28 @@ SIZES: dict[str, dict[str, Any]] = {
         "intermediate_size": 256,
         "embedding_size": 16,
         "tokens_per_position": 25,
+        "tokens_seen": 75,
         "pooling": "mean_std",
         "max_position_embeddings": 80,
         "type_vocab_size": 0,
-        "ordinal_embeddings": True,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "initializer_range": 0.05,
     },
     "small": {
         "hidden_size": 256,
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
         "intermediate_size": 1024,
-        "embedding_size": 32,
-        "tokens_per_position": 25,
+        "embedding_size": 16,
+        "tokens_per_position": 50,
+        "tokens_seen": 200,
         "pooling": "mean_std",
-        "max_position_embeddings": 80,
+        "max_position_embeddings": 40,
         "type_vocab_size": 0,
-        "ordinal_embeddings": True,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "initializer_range": 0.05,
     },
     "published": {"hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 2048},
     "base": {},

@@ -2,9 +2,9 @@
 
 A RoFormer (Su et al. 2021): rotary positions, post-norm blocks with biases, GELU. One class, two
 regimes, one parameter between them: ``tokens_per_position=1`` is the published architecture, one
-position per sample; with ``tokens_per_position=P`` the embeddings of P neighbouring tokens are
-joined and projected into one position, so attention sees P times fewer positions of the same
-signal. No weight depends on the number of channels or on the window length.
+position per sample; with ``tokens_per_position=P`` there is one position per P tokens (see
+`embeddings`), so attention sees P times fewer positions of the same signal. No weight depends on
+the number of channels or on the window length.
 
 Shape legend: B batch (every channel of every window is its own row), C channels, T samples,
 N positions (ceil(T / P)), D width, E context width, V vocabulary.
@@ -28,9 +28,17 @@ from transformers.utils import logging
 
 from eegfoundation.errors import CheckpointError, ModelInputError
 from eegfoundation.models.config import EEGFoundationConfig
+from eegfoundation.models.embeddings import (
+    FilterBank,
+    TokenEmbeddings,
+    fourier_filters,
+    ordinal_table,
+)
 from eegfoundation.models.rotary import rotary_tables, rotate
 from eegfoundation.preprocessing import Preprocessing
 from eegfoundation.tokenizer import N_BINS, PAD, AmplitudeTokenizer
+
+_RESIDUAL = 0.1  # of what is added in a new block: at first the spectrum passes nearly unchanged
 
 
 @contextlib.contextmanager
@@ -56,49 +64,8 @@ def masked_score(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).min / 2
 
 
-def ordinal_table(width: int, std: float) -> Tensor:
-    """Initial embeddings in which neighbouring amplitudes are neighbours, (2000, width).
-
-    Sines of the bin's number at 1 to 32 half-cycles over all bins, with random phases. Independent
-    random vectors would scramble amplitude: frozen features of a random encoder are then near
-    chance for mental arithmetic, with sines over the bins at 0.64 (docs/experiments.md).
-    """
-    cycles = torch.logspace(0, 1.5, width)
-    phase = 2 * torch.pi * torch.rand(width)
-    position = torch.linspace(-1, 1, N_BINS).unsqueeze(1)
-    return (torch.pi * cycles * position + phase).sin() * (std * 2**0.5)
-
-
-class TokenEmbeddings(nn.Module):
-    """Tokens (B, T) -> positions (B, N, D)."""
-
-    def __init__(self, config: EEGFoundationConfig) -> None:
-        super().__init__()
-        size = config.embedding_size
-        self.tokens_per_position = config.tokens_per_position
-        self.word_embeddings = nn.Embedding(config.vocab_size, size)
-        # RoFormer always adds row 0 of this table; sizes of our own leave it out
-        self.token_type_embeddings = (
-            nn.Embedding(config.type_vocab_size, size) if config.type_vocab_size else None
-        )
-        self.norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        as_published = config.tokens_per_position == 1 and size == config.hidden_size
-        self.project = (
-            nn.Identity()
-            if as_published
-            else nn.Linear(size * config.tokens_per_position, config.hidden_size)
-        )
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        missing = -input_ids.shape[-1] % self.tokens_per_position
-        if missing:  # the last position is filled up with padding tokens
-            input_ids = F.pad(input_ids, (0, missing), value=PAD)
-        x = self.word_embeddings(input_ids)
-        if self.token_type_embeddings is not None:
-            x = x + self.token_type_embeddings.weight[0]
-        x = self.dropout(self.norm(x))
-        return self.project(x.unflatten(1, (-1, self.tokens_per_position)).flatten(2))
+class ResidualLinear(nn.Linear):
+    """Last layer of a residual branch."""
 
 
 class SelfAttention(nn.Module):
@@ -112,7 +79,7 @@ class SelfAttention(nn.Module):
         self.q_proj = nn.Linear(size, size)
         self.k_proj = nn.Linear(size, size)
         self.v_proj = nn.Linear(size, size)
-        self.out_proj = nn.Linear(size, size)
+        self.out_proj = ResidualLinear(size, size)
 
     def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         q, k, v = (
@@ -139,7 +106,7 @@ class EncoderLayer(GradientCheckpointingLayer):
         self.attention_norm = nn.LayerNorm(size, eps=eps)
         self.fc1 = nn.Linear(size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
-        self.fc2 = nn.Linear(config.intermediate_size, size)
+        self.fc2 = ResidualLinear(config.intermediate_size, size)
         self.output_norm = nn.LayerNorm(size, eps=eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -158,16 +125,24 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
+        config = self.config
         if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=self.config.initializer_range)
-        ordinal = getattr(self.config, "ordinal_embeddings", False)
-        if ordinal and isinstance(module, nn.Embedding) and module.num_embeddings > N_BINS:
-            std = self.config.initializer_range
-            module.weight[:N_BINS] = ordinal_table(module.embedding_dim, std)
+            nn.init.normal_(module.weight, std=config.initializer_range)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
         if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:
             nn.init.zeros_(module.bias)
+        if not (isinstance(config, EEGFoundationConfig) and config.merges_tokens):
+            return
+        if isinstance(module, nn.Embedding) and module.num_embeddings > N_BINS:
+            table = ordinal_table(config.embedding_size)
+            module.weight[:N_BINS] = table * config.initializer_range
+        elif isinstance(module, FilterBank):
+            tokenizer = AmplitudeTokenizer.from_dict(config.tokenizer)
+            size = config.embedding_size, config.tokens_seen
+            module.weight.copy_(fourier_filters(config.hidden_size, *size, tokenizer))
+        elif isinstance(module, ResidualLinear):
+            module.weight.mul_(_RESIDUAL)
 
     @classmethod
     def from_pretrained(cls, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:

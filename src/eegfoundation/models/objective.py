@@ -2,11 +2,14 @@
 
 Guessing masked amplitude tokens alone teaches mostly the slow activity that dominates amplitude
 (docs/experiments.md). Two further heads ask for what EEG is read by: from every position, the log
-power of the second around it in one-hertz bins; from the context vector, that of the whole window.
-The heads are thrown away after pretraining, except the masked-token head.
+power of the second around it in one-hertz bins; from the context vector, that of the whole window,
+its mean and its quantiles over time, which tell bursts from steady rhythms. Every spectrum is asked
+for twice: as its level, and as its contrast to the bins around, because the level alone makes up
+nine tenths of the variance and the peaks would hardly count. The heads are thrown away after
+pretraining, except the masked-token head.
 
 Shape legend: B batch (one channel's window per row), T samples, N positions, D width, E context
-width, K = 45 one-hertz bins, P tokens per position, M masked positions.
+width, K = 70 one-hertz bins, P tokens per position, M masked positions.
 """
 
 from __future__ import annotations
@@ -26,7 +29,15 @@ from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTra
 from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM, MaskedLMHead
 from eegfoundation.tokenizer import MASK, MAX_ABS_UV, N_BINS
 
-N_SPECTRAL_BINS = 45  # 1 to 45 Hz: above, scalp EEG is mostly muscle and mains
+N_SPECTRAL_BINS = 70  # 1 to 70 Hz; above 45 Hz it is mostly muscle, which tells states apart too
+QUANTILES = (0.1, 0.5, 0.9)  # of a window's log power over time
+# Typical scalp EEG, so that targets have mean about 0 and deviation about 1: log power at 1 Hz and
+# its slope, and deviations of the level and of a position's and a window's contrast.
+_AT_1_HZ, _SLOPE = 2.9, -1.65
+_SD_LEVEL, _SD_CONTRAST, _SD_WINDOW_CONTRAST = 2.0, 0.7, 0.35
+_N_AROUND = 9  # bins that the contrast is taken to
+# Linear readouts that are thrown away may learn faster than the encoder that they read
+_HEAD_GAIN = 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,9 +47,9 @@ class Objective:
     token_weight: float = 0.2
     """Cross-entropy of masked tokens."""
     spectrum_weight: float = 1.0
-    """Mean squared error of each position's log spectrum."""
+    """Mean squared error of each position's spectrum."""
     window_weight: float = 1.0
-    """Mean squared error of the window's log spectrum, from the context vector."""
+    """Mean squared error of the window's spectra, from the context vector."""
     ordinal_sigma: float = 0.0
     """Standard deviation, in bins, of the target around the true bin; 0: plain cross-entropy."""
     token_stride: int = 5
@@ -98,8 +109,9 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         self.objective = objective or Objective()
         self.encoder = EEGFoundationModel(config)
         self.head = MaskedLMHead(config)
-        self.spectrum_head = nn.Linear(config.hidden_size, N_SPECTRAL_BINS)
-        self.window_head = nn.Linear(config.context_size, N_SPECTRAL_BINS)
+        n_targets = 2 * N_SPECTRAL_BINS
+        self.spectrum_head = nn.Linear(config.hidden_size, n_targets)
+        self.window_head = nn.Linear(config.context_size, (1 + len(QUANTILES)) * n_targets)
         sfreq = self.encoder.preprocessing.sfreq
         if self.objective.wants_spectra and round(sfreq) < 2 * N_SPECTRAL_BINS:
             raise ConfigError(
@@ -109,6 +121,8 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         for head in (self.spectrum_head, self.window_head):
             head.requires_grad_(self.objective.wants_spectra)
         self.post_init()
+        for head in (self.spectrum_head, self.window_head):
+            nn.init.zeros_(head.weight)
 
     def get_output_embeddings(self) -> nn.Module:
         """Table that turns states into token scores (tied to the input table)."""
@@ -180,8 +194,10 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         usable = signal.abs() <= MAX_ABS_UV  # False for NaN, as in the tokenizer
         signal = signal.where(usable, 0.0)
         power = short_time_power(signal, self.encoder.preprocessing.sfreq, states.shape[1])
-        local = (self.spectrum_head(states).float() - log_power(power)).square().mean((1, 2))
-        window = (self.window_head(context).float() - log_power(power.mean(1))).square().mean(1)
+        guesses = _HEAD_GAIN * self.spectrum_head(states).float()
+        local = (guesses - position_targets(power)).square().mean((1, 2))
+        guesses = _HEAD_GAIN * self.window_head(context).float()
+        window = (guesses - window_targets(power)).square().mean(1)
         whole = usable.all(1)
         return (local * whole).mean(), (window * whole).mean()
 
@@ -209,6 +225,35 @@ def short_time_power(signal: Tensor, sfreq: float, n_positions: int) -> Tensor:
     frames = padded[:, hop // 2 :].unfold(1, second, hop)[:, :n_positions]
     spectrum = torch.fft.rfft(frames * window, dim=-1)[..., 1 : N_SPECTRAL_BINS + 1]
     return spectrum.abs().square() / (sfreq * window.square().sum())
+
+
+def position_targets(power: Tensor) -> Tensor:
+    """What every position has to tell, from short-time power (B, N, K): (B, N, 2 K).
+
+    Power is averaged over three bins first: the logarithm of a single bin is mostly its noise.
+    """
+    power = F.avg_pool1d(F.pad(power, (1, 1), mode="replicate"), 3, 1)
+    return level_and_contrast(log_power(power), _SD_CONTRAST)
+
+
+def window_targets(power: Tensor) -> Tensor:
+    """What the context vector has to tell, from short-time power (B, N, K): (B, 4 * 2 K).
+
+    Log of the mean power, and quantiles of the log power over time.
+    """
+    levels = torch.tensor(QUANTILES, device=power.device)
+    quantiles = log_power(power).quantile(levels, dim=1).unbind(0)
+    spectra = torch.stack([log_power(power.mean(1)), *quantiles], dim=1)
+    return level_and_contrast(spectra, _SD_WINDOW_CONTRAST).flatten(1)
+
+
+def level_and_contrast(log_power: Tensor, sd_contrast: float) -> Tensor:
+    """Log spectra (B, N, K) relative to typical EEG, and to the bins around, (B, N, 2 K)."""
+    frequency = torch.arange(1, N_SPECTRAL_BINS + 1, device=log_power.device)
+    level = log_power - (_AT_1_HZ + _SLOPE * frequency.log())
+    half = _N_AROUND // 2
+    around = F.avg_pool1d(F.pad(log_power, (half, half), mode="replicate"), _N_AROUND, 1)
+    return torch.cat([level / _SD_LEVEL, (log_power - around) / sd_contrast], dim=-1)
 
 
 def log_power(power: Tensor) -> Tensor:
