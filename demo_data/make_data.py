@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eegfoundation.rereferencing import N_ZERO_ELECTRODES
 from eegfoundation.synthetic import (
     BCIC_2A_CHANNELS,
     CLASSES,
@@ -94,6 +95,8 @@ def trials() -> bytes:
         for person in range(2)
     ]
     x, y = (np.concatenate(parts) for parts in zip(*(s.trials() for s in sessions), strict=True))
+    # the soft average reference, which the shipped models are used to
+    x = x - x.sum(axis=1, keepdims=True) / (x.shape[1] + N_ZERO_ELECTRODES)
     signal = x.round(2).astype(np.float32)
     return _npz(
         signal=signal,

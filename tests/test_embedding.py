@@ -273,7 +273,9 @@ def test_the_order_of_channels_only_orders_the_output(encoder, plain):
 def test_the_sampling_rate_hardly_matters(encoder):
     """The same sines sampled at 250 and 500 Hz: nearly the same tokens, so nearly the same vectors.
 
-    The first and last second differ more: what lies beyond them is a guess from other samples.
+    Not quite: bands that hold no sine hold what rounding leaves, and the encoder reads their
+    energy's logarithm. The first and last second differ more: what lies beyond them is a guess from
+    other samples.
     """
     found = {
         sfreq: embed(waves(sfreq), encoder, 5.0, sfreq=sfreq, ch_names=NAMES[:3])
@@ -281,7 +283,7 @@ def test_the_sampling_rate_hardly_matters(encoder):
     }
     a, b = found[250].values, found[500].values
     distance = np.linalg.norm(a - b, axis=-1) / np.linalg.norm(a, axis=-1)
-    assert distance[1:-1].max() < 0.002
+    assert distance[1:-1].max() < 0.004
     assert distance.max() < 0.06
     # neighbouring windows are farther apart than that, so the bounds say something
     windows = np.linalg.norm(np.diff(a, axis=0), axis=-1) / np.linalg.norm(a[1:], axis=-1)

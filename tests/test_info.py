@@ -76,7 +76,7 @@ def test_shipped_encoder(said):
     assert len(found["sha256"]) == 64
     assert int(found["parameters"].replace(",", "")) <= 6_000_000
     assert found["context vector"] == "512 values per channel and window"
-    assert found["positions"] == "8 per second and channel"
+    assert found["positions"] == "4 per second and channel"
 
 
 def test_architecture_without_weights_says_so(said):

@@ -227,7 +227,7 @@ def test_pieces_equal_whole_with_gaps(data: st.DataObject) -> None:
         highpass=data.draw(st.sampled_from([None, 1.0, 4.0])),
         lowpass=40.0,
         notch=data.draw(st.sampled_from([None, 50.0])),
-        reference=data.draw(st.sampled_from(["as recorded", "average", "bipolar"])),
+        reference=data.draw(st.sampled_from(REFERENCES)),
         artefact_uv=None,
     )
     out = preprocess(make(x, sfreq), chosen)
@@ -290,16 +290,64 @@ def test_clean_data_has_no_causes() -> None:
 # --- references
 
 
-def test_average_reference_uses_the_good_usable_channels() -> None:
+@pytest.mark.parametrize(("name", "n_zero"), [("average", 0), ("soft average", 2)])
+def test_average_reference_uses_the_good_usable_channels(name: str, n_zero: int) -> None:
+    """The soft one counts two electrodes at zero with them; bad channels are re-referenced too."""
     x = eeg(200.0, 40.0, n_chans=4)
     x[3] = 100 * np.sin(np.arange(x.shape[1]))
-    x[1, 3000:4000] = np.nan
-    chosen = Preprocessing(notch=None)
-    plain = preprocess(make(x, 200.0, bads=["Cz"]), chosen).get_data()
+    for gap in (slice(0, 0), slice(3000, 4000)):
+        x[1, gap] = np.nan
+        recording = make(x, 200.0, bads=["Cz"])
+        plain = preprocess(recording, Preprocessing(notch=None)).get_data()
+        out = preprocess(recording, Preprocessing(notch=None, reference=name))
+        n_usable = np.isfinite(plain[:3]).sum(axis=0)
+        assert n_usable[3500] == (2 if gap.stop else 3)
+        mean = np.nansum(plain[:3], axis=0) / (n_usable + n_zero)
+        np.testing.assert_allclose(out.get_data(), plain - mean, atol=1e-4)
+        assert (out.ch_names, out.bads) == (recording.ch_names, ["Cz"])
+        assert said(out)["reference"] == name
+
+
+@pytest.mark.parametrize("name", ["average", "soft average"])
+def test_a_bad_channel_has_no_reference_where_no_good_one_is_usable(name: str) -> None:
+    x = eeg(200.0, 40.0, n_chans=4)
+    x[:3, 3000:4000] = np.nan
     out = preprocess(
-        make(x, 200.0, bads=["Cz"]), Preprocessing(notch=None, reference="average")
+        make(x, 200.0, bads=["Cz"]), Preprocessing(notch=None, reference=name)
     ).get_data()
-    np.testing.assert_allclose(out, plain - np.nanmean(plain[:3], axis=0), atol=1e-4)
+    lost = (np.arange(x.shape[1]) >= 3000) & (np.arange(x.shape[1]) < 4000)
+    np.testing.assert_array_equal(np.isnan(out), np.tile(lost, (4, 1)))
+
+
+@pytest.mark.parametrize("name", ["average", "soft average"])
+def test_bipolar_channels_take_no_part_in_an_average(name: str) -> None:
+    recording = make(eeg(200.0, 20.0, n_chans=3), 200.0, ch_names=["Fp1", "Fp2-F8", "Cz"])
+    out = preprocess(recording, Preprocessing(notch=None, reference=name))
+    plain = preprocess(recording, Preprocessing(notch=None)).get_data()
+    expected = plain.copy()
+    expected[[0, 2]] -= plain[[0, 2]].sum(axis=0) / (2 if name == "average" else 4)
+    np.testing.assert_allclose(out.get_data(), expected, atol=1e-4)
+    assert "bipolar channels left as recorded: ['Fp2-F8']" in said(out)["notes"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ch_names": ["Cz"]},
+        {"ch_names": ["Cz", "Oz"], "bads": ["Oz"]},
+        {"ch_names": ["Fp1-F7", "F7-T7"]},
+        {"ch_names": ["Fp1-F7", "F7-T7", "Cz"]},
+    ],
+    ids=str,
+)
+def test_soft_average_leaves_what_cannot_be_averaged_and_says_so(fields: dict[str, Any]) -> None:
+    recording = make(eeg(200.0, 20.0, n_chans=len(fields["ch_names"])), 200.0, **fields)
+    out = preprocess(recording, Preprocessing(notch=None, reference="soft average"))
+    plain = preprocess(recording, Preprocessing(notch=None))
+    np.testing.assert_array_equal(out.get_data(), plain.get_data())
+    note = "fewer than 2 channels to average: left as recorded"
+    assert note in said(out)["notes"]
+    assert note not in said(plain)["notes"]
 
 
 def test_flat_channel_does_not_come_alive() -> None:

@@ -89,7 +89,7 @@ def test_nothing_is_forgotten_and_nothing_stray(clone, wheel):
     ):
         assert f"eegfoundation/{name}" in names
     suffixes = {Path(name).suffix for name in package}
-    assert suffixes <= {".py", ".typed", ".json", ".safetensors"}
+    assert suffixes <= {".py", ".typed", ".json", ".safetensors", ".md", ".png"}
     assert not any("test" in Path(name).stem.split("_") for name in names)
 
 

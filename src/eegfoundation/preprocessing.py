@@ -54,7 +54,8 @@ class Preprocessing:
     notch: float | str | None = "auto"
     """Mains frequency, Hz; "auto": the caller's, else the file's, else detected; None: off."""
     reference: str = "as recorded"
-    """"as recorded", "average" (mean of the good channels) or "bipolar" (neighbouring pairs)."""
+    """"as recorded", "average" (mean of the good channels), "soft average" (counting two more at
+    zero, see `eegfoundation.rereferencing`) or "bipolar" (neighbouring pairs)."""
     artefact_uv: float | None = 500.0
     """Filtered samples beyond this absolute amplitude are unusable, microvolts; None: off."""
 

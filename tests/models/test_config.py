@@ -42,7 +42,14 @@ def test_another_model_type_is_refused(cls):
         {"num_hidden_layers": 0},
         {"intermediate_size": -1},
         {"embedding_size": -1},
+        {"embedding_size": 0},
         {"tokens_per_position": 0},
+        {"tokens_seen": 0},
+        {"tokens_seen": "75"},
+        {"tokens_seen": 75.0},
+        {"tokens_seen": 23},  # fewer than its own 25
+        {"tokens_seen": 26},  # not equally many on both sides
+        {"tokens_seen": 3, "tokens_per_position": 1},  # without filters only its own is seen
         {"max_position_embeddings": 0},
         {"type_vocab_size": -1},
         {"hidden_dropout_prob": 1.5},
@@ -148,6 +155,24 @@ def test_named_sizes_are_the_published_ones():
         assert config.tokens_per_position == 1
         assert config.embedding_size == config.hidden_size
         assert config.vocab_size == VOCAB_SIZE
+
+
+def test_a_position_sees_its_own_tokens_unless_told():
+    for per_position in (1, 2, 25):
+        config = tiny_config(tokens_per_position=per_position, tokens_seen=None)
+        assert config.tokens_seen == per_position
+        assert config.merges_tokens == (per_position > 1)
+    assert tiny_config(tokens_seen=25).tokens_seen == 25
+    assert EEGFoundationConfig().tokens_seen == 1
+
+
+def test_sizes_of_our_own_see_beyond_their_tokens():
+    tiny, small = (EEGFoundationConfig(**SIZES[name]) for name in ("tiny", "small"))
+    assert (tiny.tokens_per_position, tiny.tokens_seen) == (25, 75)
+    assert (small.tokens_per_position, small.tokens_seen) == (50, 200)
+    for config in (tiny, small):
+        # a pretraining window of ten seconds
+        assert config.max_position_embeddings * config.tokens_per_position == 2000
 
 
 def test_context_size_follows_pooling():

@@ -18,7 +18,10 @@ from eegfoundation.models import (
     EEGFoundationForMaskedLM,
     EEGFoundationModel,
 )
-from eegfoundation.tokenizer import UNK
+from eegfoundation.models.embeddings import fourier_filters, ordinal_table
+from eegfoundation.models.encoder import ResidualLinear
+from eegfoundation.models.objective import EEGFoundationForPreTraining
+from eegfoundation.tokenizer import N_BINS, UNK
 
 ENCODERS = {
     name: scramble(EEGFoundationModel(config)).requires_grad_(False)
@@ -98,14 +101,14 @@ def test_a_mask_of_another_shape_is_refused(merged):
 # --- What the outputs depend on -----------------------------------------------------------------
 
 
-def test_a_token_reaches_its_own_position_first_and_then_all(encoder):
-    per_position = encoder.config.tokens_per_position
+def test_a_token_reaches_the_positions_that_see_it_first_and_then_all(encoder):
     ids = tokens(1, 200)
     changed = ids.clone()
     changed[0, 130] = (ids[0, 130] + 500) % 2000
     before, after = (encoder(x, output_hidden_states=True).hidden_states for x in (ids, changed))
     moved = (before[0] != after[0]).any(-1)[0].nonzero().flatten().tolist()
-    assert moved == [130 // per_position]
+    # a merged position sees its own 25 tokens and as many on both sides
+    assert moved == ([4, 5, 6] if encoder.config.merges_tokens else [130])
     assert (before[1] != after[1]).any(-1).all()
 
 
@@ -238,11 +241,12 @@ def test_context_vector_of_the_published_regime_is_the_mean():
 # --- Training and number formats ----------------------------------------------------------------
 
 
-def test_dropout_acts_in_training_only():
-    encoder = scramble(EEGFoundationModel(tiny_config(hidden_dropout_prob=0.0)))
+@pytest.mark.parametrize("name", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_dropout_acts_in_training_only(name):
+    encoder = scramble(EEGFoundationModel(tiny_config(**{name: 0.1})))
     ids = tokens(2, 100)
     assert torch.equal(encoder(ids).pooler_output, encoder(ids).pooler_output)
-    encoder.train()  # what is left is the dropout of attention
+    encoder.train()
     assert distance(encoder(ids).pooler_output, encoder(ids).pooler_output) > 1e-4
 
 
@@ -252,9 +256,12 @@ def test_gradients_reach_every_parameter(encoder):
     assert [name for name, p in model.named_parameters() if not p.grad.abs().max() > 0] == []
 
 
-def test_gradient_checkpointing_gives_the_same_gradients(encoder):
+@pytest.mark.parametrize("config", [published_config, tiny_config])
+def test_gradient_checkpointing_gives_the_same_gradients(config):
+    dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+
     def gradients(checkpointing):
-        model = scramble(EEGFoundationModel(encoder.config)).train()
+        model = scramble(EEGFoundationModel(config(**dropout))).train()
         if checkpointing:
             model.activation_checkpointing_enable()
         runs = []
@@ -297,10 +304,10 @@ def test_projections_are_linear_layers_that_adapters_find(encoder):
     for layer in encoder.layers:
         children = dict(layer.attention.named_children())
         assert children.keys() == {"q_proj", "k_proj", "v_proj", "out_proj"}
-        assert all(type(child) is nn.Linear for child in children.values())
+        assert all(isinstance(child, nn.Linear) for child in children.values())
     for module in encoder.modules():
         if list(module.parameters(recurse=False)):
-            assert type(module) in (nn.Linear, nn.Embedding, nn.LayerNorm)
+            assert isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm)
 
 
 def test_a_projection_wrapped_by_an_adapter_is_used(merged):
@@ -343,6 +350,50 @@ def test_no_weight_depends_on_the_window_or_the_channels():
         for c in ({}, {"max_position_embeddings": 9})
     ]
     assert shapes[0] == shapes[1]
+
+
+# --- Fresh weights ------------------------------------------------------------------------------
+
+
+HEADS = [EEGFoundationModel, EEGFoundationForMaskedLM, EEGFoundationForPreTraining]
+
+
+def fresh(cls, config):
+    """An untrained encoder, made by itself or together with heads."""
+    model = cls(config)
+    return model if cls is EEGFoundationModel else model.encoder
+
+
+@pytest.mark.parametrize("cls", HEADS)
+def test_a_fresh_small_starts_as_a_fourier_transform_that_passes(cls):
+    encoder = fresh(cls, tiny_config(**SIZES["small"]))
+    embeddings = encoder.embeddings
+    # a head whose table is tied to this one leaves it as it is
+    assert torch.equal(embeddings.word_embeddings.weight[:N_BINS], 0.05 * ordinal_table(16))
+    assert torch.equal(embeddings.filters.weight, fourier_filters(256, 16, 200, encoder.tokenizer))
+    assert not embeddings.filters.bias.any()
+    # 65,536 draws or more: their deviation is known to 0.3 percent
+    for name, module in encoder.named_modules():
+        if isinstance(module, nn.Linear) and module is not embeddings.filters:
+            scale = 0.1 if isinstance(module, ResidualLinear) else 1.0
+            assert module.weight.std().item() == pytest.approx(0.05 * scale, rel=0.02), name
+            assert not module.bias.any()
+    residual = {n for n, m in encoder.named_modules() if isinstance(m, ResidualLinear)}
+    last = ("attention.out_proj", "fc2")
+    assert residual == {f"layers.{i}.{name}" for i in range(4) for name in last}
+
+
+@pytest.mark.parametrize("cls", HEADS)
+def test_a_fresh_published_encoder_starts_as_bert(cls):
+    encoder = fresh(cls, published_config(hidden_size=128, intermediate_size=256))
+    for name, module in encoder.named_modules():
+        if isinstance(module, nn.Linear) or name.endswith("word_embeddings"):
+            # 16,384 draws or more: their deviation is known to 0.6 percent
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.03), name
+            assert module.weight.mean().item() == pytest.approx(0, abs=1e-3), name
+    table = encoder.get_input_embeddings().weight
+    near, far = ((table[:500] - table[n : n + 500]).norm(dim=1).mean() for n in (1, 1000))
+    assert near.item() == pytest.approx(far.item(), rel=0.05)  # no order of amplitudes
 
 
 # --- Checkpoints --------------------------------------------------------------------------------
@@ -482,14 +533,3 @@ def test_a_pretraining_checkpoint_without_a_layer_is_refused_all_the_same(tmp_pa
     edit_weights(tmp_path, lambda weights: weights.pop("encoder.layers.0.fc1.bias"))
     with pytest.raises(CheckpointError, match=r"missing \['layers\.0\.fc1\.bias'\]"):
         EEGFoundationModel.from_pretrained(tmp_path)
-
-
-def test_ordinal_embeddings_make_neighbouring_amplitudes_neighbours():
-    for ordinal in (True, False):
-        torch.manual_seed(0)
-        table = EEGFoundationModel(tiny_config(ordinal_embeddings=ordinal)).get_input_embeddings()
-        weight = table.weight.detach()
-        near = (weight[1000:1200] - weight[1001:1201]).norm(dim=1).mean()
-        far = (weight[1000:1200] - weight[1300:1500]).norm(dim=1).mean()
-        assert bool(near < 0.2 * far) == ordinal
-        assert weight[:2000].std() == pytest.approx(0.02, rel=0.05)

@@ -14,8 +14,11 @@ from eegfoundation.models import EEGFoundationForMaskedLM, load_encoder
 from eegfoundation.models.objective import (
     EEGFoundationForPreTraining,
     Objective,
+    level_and_contrast,
     log_power,
+    position_targets,
     short_time_power,
+    window_targets,
 )
 from eegfoundation.tokenizer import MASK, N_BINS, PAD, UNK
 
@@ -24,7 +27,12 @@ N_TIMES = 400
 
 
 def make(config=None, **objective):
-    return scramble(EEGFoundationForPreTraining(config or tiny_config(), Objective(**objective)))
+    model = scramble(EEGFoundationForPreTraining(config or tiny_config(), Objective(**objective)))
+    with torch.no_grad():  # guesses of the size of what is guessed, before their gain of 10
+        for head in (model.spectrum_head, model.window_head):
+            head.weight.div_(10)
+            head.bias.div_(10)
+    return model
 
 
 def n_positions(model):
@@ -141,7 +149,7 @@ def test_smoothing_forgives_neighbours_and_not_strangers():
 
 @settings(deadline=None, max_examples=40)
 @given(
-    sfreq=st.sampled_from([100, 125, 128, 200, 250]),
+    sfreq=st.sampled_from([140, 160, 173, 200, 250]),
     hop=st.integers(1, 60),
     n=st.integers(5, 40),
     seed=st.integers(0, 1000),
@@ -153,7 +161,7 @@ def test_power_is_the_periodogram_of_the_second_around_each_position(sfreq, hop,
         return
     x = np.random.default_rng(seed).normal(0, 20, n_times)
     found = short_time_power(torch.from_numpy(x)[None].float(), sfreq, n)[0].numpy()
-    assert found.shape == (n, 45)
+    assert found.shape == (n, 70)
     half = sfreq // 2
     mirrored = np.pad(x, half, mode="reflect")
     for position in range(n):
@@ -162,8 +170,8 @@ def test_power_is_the_periodogram_of_the_second_around_each_position(sfreq, hop,
         frequencies, power = scipy.signal.periodogram(
             second[:sfreq], sfreq, "hann", detrend=False, return_onesided=False
         )
-        assert frequencies[1:46].tolist() == pytest.approx(list(range(1, 46)))
-        np.testing.assert_allclose(found[position], power[1:46], rtol=2e-3, atol=2e-4)
+        assert frequencies[1:70].tolist() == pytest.approx(list(range(1, 70)))
+        np.testing.assert_allclose(found[position], power[1:71], rtol=2e-3, atol=2e-4)
 
 
 def test_power_is_that_of_a_spectrogram():
@@ -175,17 +183,17 @@ def test_power_is_that_of_a_spectrogram():
     found = short_time_power(torch.from_numpy(x[13:-12])[None], 200, 79)[0].numpy()
     own = np.arange(4, 70)
     assert times[own - 3].tolist() == pytest.approx(25 * (own + 1) / 200)
-    np.testing.assert_allclose(found[own], expected[1:46, own - 3].T, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found[own], expected[1:71, own - 3].T, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("frequency", [1, 2, 10, 27, 44, 45])
+@pytest.mark.parametrize("frequency", [1, 2, 10, 27, 69, 70])
 def test_a_sine_has_its_power_in_its_bin(frequency):
     amplitude = 30.0
     x = amplitude * torch.sin(2 * torch.pi * frequency * torch.arange(2000) / 200 + 0.3)
     power = short_time_power(x[None], 200, 80)[0]
     whole_seconds = power[4:-4]  # not mirrored
     assert (whole_seconds.argmax(1) == frequency - 1).all()
-    if 3 <= frequency <= 43:
+    if 3 <= frequency <= 68:
         # Parseval: both sides of the spectrum hold the variance, bins are 1 Hz wide
         total = 2 * whole_seconds.sum(1)
         assert total.numpy() == pytest.approx(amplitude**2 / 2, rel=1e-4)
@@ -220,10 +228,126 @@ def test_spectral_losses_are_mean_squared_errors():
     )
     states = model.encoder(ids)
     power = short_time_power(signal, 200, 16)
-    local = F.mse_loss(model.spectrum_head(states.last_hidden_state), log_power(power))
-    window = F.mse_loss(model.window_head(states.pooler_output), log_power(power.mean(1)))
+    guesses = 10 * model.spectrum_head(states.last_hidden_state)
+    local = F.mse_loss(guesses, position_targets(power))
+    window = F.mse_loss(10 * model.window_head(states.pooler_output), window_targets(power))
     assert out.spectrum_loss.item() == pytest.approx(local.item(), rel=1e-5)
     assert out.window_loss.item() == pytest.approx(window.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_fresh_model_guesses_zero_so_its_loss_is_the_size_of_the_targets(regime):
+    model = EEGFoundationForPreTraining(REGIMES[regime]).eval()
+    signal, masked = batch(model)
+    out = model(signal, masked)
+    power = short_time_power(signal, 200, n_positions(model))
+    local, window = position_targets(power), window_targets(power)
+    assert out.spectrum_loss.item() == pytest.approx(local.square().mean().item(), rel=1e-5)
+    assert out.window_loss.item() == pytest.approx(window.square().mean().item(), rel=1e-5)
+
+
+# ---- targets ------------------------------------------------------------------------------------
+
+
+def typical():
+    """Log power of typical EEG in every bin."""
+    return 2.9 - 1.65 * torch.arange(1, 71).log()
+
+
+def test_targets_are_the_level_and_the_contrast_of_every_bin():
+    spectrum = normal(3, 8, 70)
+    found = level_and_contrast(spectrum, 0.35)
+    assert found.shape == (3, 8, 140)
+    level, contrast = found.chunk(2, dim=-1)
+    assert distance(level, (spectrum - typical()) / 2) < 1e-5
+    for k in range(70):  # to the nine bins around; beyond the ends, the last bin goes on
+        around = spectrum[..., [min(max(k + i, 0), 69) for i in range(-4, 5)]].mean(-1)
+        assert distance(contrast[..., k], (spectrum[..., k] - around) / 0.35) < 1e-5
+
+
+def test_a_flat_spectrum_has_no_contrast_and_typical_eeg_is_at_level_zero():
+    level, contrast = level_and_contrast(torch.full((2, 8, 70), 1.7), 0.7).chunk(2, dim=-1)
+    assert contrast.abs().max() < 1e-5
+    assert distance(level, ((1.7 - typical()) / 2).expand(2, 8, 70)) < 1e-5
+    level, contrast = level_and_contrast(typical().expand(1, 1, 70), 0.7).chunk(2, dim=-1)
+    assert level.abs().max() < 1e-5
+    assert contrast[..., 8:-4].abs().max() < 0.2  # a smooth slope is hardly any contrast
+
+
+@pytest.mark.parametrize("k", [0, 9, 40, 69])
+def test_a_peak_in_one_bin_is_contrast_there(k):
+    spectrum = torch.zeros(1, 1, 70)
+    spectrum[..., k] = 1.8
+    contrast = level_and_contrast(spectrum, 0.7)[0, 0, 70:]
+    copies = {0: 5, 69: 5}.get(k, 1)  # a bin at the end stands for those beyond too
+    assert contrast[k].item() == pytest.approx(1.8 * (1 - copies / 9) / 0.7, rel=1e-5)
+    near = (torch.arange(70) - k).abs()
+    assert (contrast[(near > 0) & (near <= 4)] < -0.2).all()
+    assert contrast[near > 4].abs().max() < 1e-5
+
+
+def test_position_targets_are_of_power_over_three_bins():
+    power = torch.full((2, 5, 70), 100.0)
+    found = position_targets(power)
+    assert found.shape == (2, 5, 140)
+    assert found[..., 70:].abs().max() < 1e-5
+    power[1, 3, 20] = 700.0
+    level, contrast = position_targets(power).chunk(2, dim=-1)
+    rise = (level - found[..., :70]) * 2
+    expected = torch.zeros(2, 5, 70)
+    expected[1, 3, 19:22] = np.log(3)  # (100 + 100 + 700) / 3 in three bins
+    assert distance(rise, expected) < 1e-4
+    assert contrast[1, 3, 20].item() == pytest.approx(np.log(3) * (1 - 3 / 9) / 0.7, rel=1e-4)
+    assert contrast[0].abs().max() < 1e-5
+
+
+def test_window_targets_are_the_mean_and_quantiles_over_time():
+    rng = np.random.default_rng(0)
+    power = rng.gamma(2.0, 20.0, (3, 41, 70))
+    found = window_targets(torch.from_numpy(power).float())
+    assert found.shape == (3, 4 * 140)
+    logs = np.log(power + 1e-3)
+    spectra = [np.log(power.mean(1) + 1e-3), *np.quantile(logs, [0.1, 0.5, 0.9], axis=1)]
+    for spectrum, part in zip(spectra, found.unflatten(1, (4, 140)).unbind(1), strict=True):
+        expected = level_and_contrast(torch.from_numpy(spectrum).float()[:, None], 0.35)[:, 0]
+        assert distance(part, expected) < 1e-4
+
+
+def test_quantiles_tell_bursts_from_a_steady_rhythm_of_the_same_mean():
+    steady = torch.full((1, 40, 70), 10.0)
+    steady[..., 10] = 50.0
+    bursts = steady.clone()
+    bursts[..., 10] = 10.0
+    bursts[:, ::4, 10] = 170.0  # a quarter of the time
+    mean, low, middle, high = (
+        (window_targets(bursts) - window_targets(steady)).unflatten(1, (4, 140))[0, :, 70 + 10]
+    ).tolist()
+    assert mean == pytest.approx(0, abs=1e-4)
+    assert low < -1
+    assert middle < -1
+    assert high > 1
+
+
+def test_targets_of_noise_like_eeg_are_about_one_in_size():
+    """A loss of 1 is then what knowing nothing costs, for every part alike.
+
+    Noise with the typical spectrum. Loudness differs between recordings by a factor of e in
+    amplitude (natural log of power: deviation 2), which is what the level's deviation stands for;
+    contrasts come from chance alone, peaks of real EEG come on top.
+    """
+    generator = torch.Generator().manual_seed(0)
+    amplitude = torch.zeros(1001)
+    amplitude[1:] = (typical()[0] - 1.65 * (torch.arange(1, 1001) / 10).log()).div(2).exp()
+    phases = torch.randn(64, 1001, 2, generator=generator).mul(0.5**0.5)
+    spectrum = torch.view_as_complex(phases) * amplitude * (200 * 2000) ** 0.5
+    loudness = torch.randn(64, 1, generator=generator).exp()
+    power = short_time_power(torch.fft.irfft(spectrum) * loudness, 200, 40)
+    quiet = power / loudness.square().unsqueeze(1)
+    assert quiet.mean((0, 1))[5:60].log().sub(typical()[5:60]).abs().max() < 0.3  # as intended
+    parts = [*position_targets(power).chunk(2, dim=-1)]
+    parts += [*window_targets(power).unflatten(1, (4, 140)).chunk(2, dim=-1)]
+    sizes = [part.square().mean().item() for part in parts]
+    assert all(0.5 < size < 2 for size in sizes), sizes
 
 
 # ---- unusable samples ---------------------------------------------------------------------------
@@ -344,8 +468,8 @@ def test_impossible_objectives_are_refused(wrong, expected):
 
 
 def test_spectra_need_a_sampling_rate_that_holds_them():
-    slow = tiny_config(preprocessing={"sfreq": 80.0, "lowpass": 30.0})
-    with pytest.raises(ConfigError, match=r"Spectral targets reach 45 Hz, too much .* 80 Hz"):
+    slow = tiny_config(preprocessing={"sfreq": 138.0, "lowpass": 30.0})
+    with pytest.raises(ConfigError, match=r"Spectral targets reach 70 Hz, too much .* 138 Hz"):
         EEGFoundationForPreTraining(slow)
 
 

@@ -42,7 +42,10 @@ def test_small_is_shipped_within_its_budget(small):
     assert small.embed_signal(torch.randn(1, 2, 400) * 20).shape == (1, 2, 512)
     assert not small.training
     assert small.dtype == torch.float32
-    assert {p.suffix for p in WEIGHTS.iterdir()} == {".json", ".safetensors"}
+    assert {p.name for p in WEIGHTS.iterdir()} == {
+        *("config.json", "model.safetensors", "training_data.json", "run.json"),
+        *("README.md", "curves.png"),  # the card
+    }
 
 
 def test_a_trained_checkpoint_loads_without_a_warning(trained):

@@ -61,10 +61,10 @@ def patchy_corpus(make_corpus):
 
 
 @pytest.fixture(scope="session")
-def without_dropout(tmp_path_factory):
-    """The size tiny without dropout, which would depend on the number of processes."""
+def with_dropout(tmp_path_factory):
+    """The size tiny, but with dropout: one more state that a resumed run has to go on with."""
     path = tmp_path_factory.mktemp("config") / "config.json"
-    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
     path.write_text(json.dumps({**SIZES["tiny"], **dropout}))
     return path
 

@@ -99,7 +99,7 @@ def build_corpus(
     notch : float | str | None
         Mains frequency in Hz, or "auto"; default "auto" (tueg: 60).
     reference : str | None
-        "as recorded", "average" or "bipolar"; default "as recorded".
+        "as recorded", "average", "soft average" or "bipolar"; default "as recorded".
     units : str | None
         Unit of the numbers in the files, if they are not what they claim: V, mV, uV or nV.
     workers : int | None

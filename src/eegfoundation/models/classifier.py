@@ -42,6 +42,9 @@ EXTRA_KEYS = (
     *("trained", "trained_on"),
 )
 
+# Preprocessing that encoder and classifier have to agree on; mains and artefacts are the file's
+_SHARED_SETTINGS = ("sfreq", "highpass", "lowpass", "reference")
+
 
 class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
     """Spatial fusion with a classification head.
@@ -89,7 +92,8 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         Raises
         ------
         CheckpointError
-            If it is not the encoder that the classifier was made with.
+            If it is not the encoder that the classifier was made with, or was trained on signals
+            that were preprocessed in another way.
         """
         expected, found = self.config.encoder_sha256, fingerprint(encoder)
         if expected not in (None, found):
@@ -101,6 +105,13 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             raise CheckpointError(
                 f"The encoder's context vectors are {encoder.config.context_size} wide; this "
                 f"classifier expects embedding_dim={self.config.embedding_dim}."
+            )
+        ours, its = self.preprocessing.to_dict(), encoder.preprocessing.to_dict()
+        if different := [name for name in _SHARED_SETTINGS if ours[name] != its[name]]:
+            raise CheckpointError(
+                f"The encoder was trained on signals with {_some(its, different)}, this classifier "
+                f"gets {_some(ours, different)}: make it with preprocessing="
+                "encoder.config.preprocessing."
             )
         self.__dict__["_encoder"] = encoder.eval().requires_grad_(False)
 
@@ -197,6 +208,10 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             positions = torch.from_numpy(standard_positions(names))
         _check_shape("positions", positions, (n_chans, 3), (batch, n_chans, 3))
         return positions.to(x).expand(batch, -1, -1)
+
+
+def _some(settings: dict[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name}={settings[name]!r}" for name in names)
 
 
 def _check_shape(name: str, value: Tensor, *expected: tuple[int, ...]) -> None:

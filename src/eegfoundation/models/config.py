@@ -127,7 +127,7 @@ class EEGFoundationConfig(_StrictConfig):
         is made by a bank of filters (`eegfoundation.models.embeddings`).
     tokens_seen : int | None
         Tokens that a position is made of: its own and equally many on both sides. None means its
-        own.
+        own, and with one token per position nothing else is possible.
     pooling : {"mean", "mean_std"}
         How positions become the context vector: their mean, or mean and standard deviation.
     max_position_embeddings : int
@@ -147,7 +147,7 @@ class EEGFoundationConfig(_StrictConfig):
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    embedding_size: int = None  # type: ignore[assignment]  # __post_init__ fills these three
+    embedding_size: int = None  # type: ignore[assignment]  # __post_init__ fills these four
     tokens_per_position: int = 1
     tokens_seen: int = None  # type: ignore[assignment]
     pooling: str = "mean"
@@ -170,8 +170,10 @@ class EEGFoundationConfig(_StrictConfig):
     trained: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.embedding_size = self.embedding_size or self.hidden_size
-        self.tokens_seen = self.tokens_seen or self.tokens_per_position
+        if self.embedding_size is None:
+            self.embedding_size = self.hidden_size
+        if self.tokens_seen is None:
+            self.tokens_seen = self.tokens_per_position
         # normalised through their classes, so that what is saved is complete and checked
         self.tokenizer = AmplitudeTokenizer.from_dict(self.tokenizer or {}).to_dict()
         self.preprocessing = Preprocessing.from_dict(self.preprocessing or {}).to_dict()
@@ -190,8 +192,13 @@ class EEGFoundationConfig(_StrictConfig):
         self._require_whole(
             1,
             *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-            *("embedding_size", "tokens_per_position", "max_position_embeddings"),
+            *("embedding_size", "tokens_per_position", "tokens_seen", "max_position_embeddings"),
         )
+        if self.tokens_seen > 1 and not self.merges_tokens:
+            raise ConfigError(
+                f"tokens_seen={self.tokens_seen}; with tokens_per_position=1 a position is a "
+                "single token: leave tokens_seen out."
+            )
         if self.tokens_seen < self.tokens_per_position or (
             (self.tokens_seen - self.tokens_per_position) % 2
         ):

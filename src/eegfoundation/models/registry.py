@@ -25,8 +25,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 # Settings that change embeddings though the shapes of all weights stay as they are
 _DECISIVE_SETTINGS = (
-    *("tokenizer", "preprocessing", "pooling", "tokens_per_position", "num_attention_heads"),
-    *("hidden_act", "layer_norm_eps", "rope_theta"),
+    *("tokenizer", "preprocessing", "pooling", "tokens_per_position", "tokens_seen"),
+    *("num_attention_heads", "hidden_act", "layer_norm_eps", "rope_theta"),
 )
 
 

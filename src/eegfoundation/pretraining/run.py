@@ -151,6 +151,8 @@ def pretrain(
         train_dataset=Subset(cast("Any", dataset), range(n_windows)),
         data_collator=Masker(n_positions, mask_ratio, mask_span, seed),
     )
+    if hasattr(sys.stdout, "reconfigure"):  # a log file shows its lines as they come, too
+        sys.stdout.reconfigure(line_buffering=True)
     trainer.train(resume_from_checkpoint=checkpoint)
     weights = trainer.accelerator.get_state_dict(trainer.model)  # gathered, if they are sharded
     if trainer.is_world_process_zero():

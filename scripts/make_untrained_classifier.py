@@ -1,8 +1,8 @@
-"""Make the placeholder weights that ship until trained ones do.
+"""Make the placeholder classifier that ships until a trained one does.
 
-They let every path run for real (package, checksum, strict loading), and every output made with
-them says that they are untrained. `python scripts/make_untrained_weights.py` writes
-`src/eegfoundation/weights/small/` and `models/BCIC-2a_model.pth`.
+It lets every path run for real (checksum, strict loading), and every output made with it says that
+it is untrained. `python scripts/make_untrained_classifier.py` writes `models/BCIC-2a_model.pth` for
+the shipped encoder, whose fingerprint it carries: run it again when that changes.
 """
 
 from pathlib import Path
@@ -10,13 +10,10 @@ from pathlib import Path
 import torch
 
 from eegfoundation.models import (
-    SIZES,
     DownstreamConfig,
-    EEGFoundationConfig,
     EEGFoundationForClassification,
-    EEGFoundationForMaskedLM,
-    EEGFoundationModel,
     fingerprint,
+    load_encoder,
     save_downstream_model,
 )
 from eegfoundation.synthetic import BCIC_2A_CHANNELS
@@ -25,17 +22,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Write both checkpoints, in bfloat16: noise does not deserve more bytes."""
+    """Write the checkpoint, in bfloat16: noise does not deserve more bytes."""
     torch.manual_seed(0)
-    folder = ROOT / "src" / "eegfoundation" / "weights" / "small"
-    model = EEGFoundationForMaskedLM(EEGFoundationConfig(**SIZES["small"]))
-    model.bfloat16().save_pretrained(folder)
-    encoder = EEGFoundationModel.from_pretrained(folder, dtype=torch.float32)
-
+    encoder = load_encoder("small")
     config = DownstreamConfig.from_json_file(ROOT / "configs" / "BCIC_IV_2a_config.json")
     config.class_names = ["left_hand", "right_hand", "feet", "tongue"]
     config.ch_names = list(BCIC_2A_CHANNELS)
     config.encoder_sha256 = fingerprint(encoder)
+    config.preprocessing = encoder.config.preprocessing
     classifier = EEGFoundationForClassification(config).bfloat16()
     save_downstream_model(classifier, ROOT / "models" / "BCIC-2a_model.pth")
 
