@@ -284,10 +284,10 @@ def test_the_sampling_rate_hardly_matters(encoder):
     a, b = found[250].values, found[500].values
     distance = np.linalg.norm(a - b, axis=-1) / np.linalg.norm(a, axis=-1)
     assert distance[1:-1].max() < 0.004
-    assert distance.max() < 0.06
+    assert distance.max() < 0.09
     # neighbouring windows are farther apart than that, so the bounds say something
     windows = np.linalg.norm(np.diff(a, axis=0), axis=-1) / np.linalg.norm(a[1:], axis=-1)
-    assert windows.min() > 0.06
+    assert windows.min() > 0.18  # twice
     assert found[500].history["preprocessing"]["sfreq_before"] == 500
     assert found[500].history["preprocessing"]["sfreq"] == 200
 
