@@ -20,7 +20,7 @@ from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.tokenizer import N_BINS, PAD, AmplitudeTokenizer, TokenizerState
 
 _UNIT_UV = 20.0  # amplitude that the filters take for 1: about the deviation of scalp EEG
-_TRUSTED = 2.0  # amplitudes up to about twice that are read exactly, larger ones are compressed
+_TRUSTED = 2.0  # amplitudes up to about this are read closely, larger ones are compressed
 _HIGHEST = 0.35  # of the sampling rate, the highest filter: 70 Hz at 200 Hz
 _SLOW = 0.05  # of the sampling rate: filters below are weakened, above strengthened, as EEG is 1/f
 _FLOOR = 1e-3  # energy below is noise
