@@ -32,6 +32,10 @@ from eegfoundation.quality import (
 from eegfoundation.recording import Recording
 from eegfoundation.rereferencing import REFERENCES, Reference, design_reference
 
+#: Settings that whatever works on the same signals has to agree on (a corpus and its encoder, an
+#: encoder and its classifier); mains and artefacts are found anew in every recording.
+DECISIVE_SETTINGS = ("sfreq", "highpass", "lowpass", "reference")
+
 _BLOCK_SECONDS = 300.0  # bounds the temporary memory of one read
 
 

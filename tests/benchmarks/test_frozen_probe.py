@@ -1,14 +1,8 @@
-import sys
-from pathlib import Path
-
+import frozen_probe
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import frozen_probe
 from frozen_probe import ONE_HERTZ, Outcome, Task
+from sklearn.linear_model import LogisticRegression
 
 RNG = np.random.default_rng(0)
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import objective
 import pytest
 import yaml
 
@@ -19,17 +20,8 @@ from eegfoundation.pretraining import run
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def objective():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHMARKS)
-        import objective
-
-        yield objective
-
-
 @pytest.fixture
-def no_training(objective, monkeypatch):
+def no_training(monkeypatch):
     """Whatever would train or score fails."""
 
     def fail(*_args, **_kwargs):
@@ -40,7 +32,7 @@ def no_training(objective, monkeypatch):
 
 
 @pytest.fixture
-def scored(objective, tmp_path):
+def scored(tmp_path):
     """A folder with a score of every variant, two seeds."""
     for number, variant in enumerate(objective.VARIANTS):
         for seed in range(2):
@@ -58,7 +50,7 @@ def scored(objective, tmp_path):
     return tmp_path
 
 
-def test_every_variant_is_accepted(objective, tmp_path, monkeypatch):
+def test_every_variant_is_accepted(tmp_path, monkeypatch):
     """By the command, with the files that it would be started with, and by the model."""
     started = []
 
@@ -86,7 +78,7 @@ def test_every_variant_is_accepted(objective, tmp_path, monkeypatch):
         EEGFoundationForPreTraining(config, Objective(**parts))
 
 
-def test_every_variant_is_another(objective):
+def test_every_variant_is_another():
     reference, *others = objective.VARIANTS
     assert len({variant.name for variant in objective.VARIANTS}) == len(objective.VARIANTS)
     assert not reference.settings
@@ -98,7 +90,7 @@ def test_every_variant_is_another(objective):
         assert bool(variant.settings) != bool(variant.model), "differs in one thing"
 
 
-def test_the_reference_is_the_recipe(objective):
+def test_the_reference_is_the_recipe():
     asked = objective.asked_of(objective.VARIANTS[0], "c", 400, 3)
     recipe = yaml.safe_load(objective.RECIPE.read_text())
     changed = {name for name, value in asked["settings"].items() if recipe.get(name) != value}
@@ -107,7 +99,7 @@ def test_the_reference_is_the_recipe(objective):
 
 
 @pytest.mark.usefixtures("no_training")
-def test_the_table_is_made_of_what_is_scored(objective, scored, capsys):
+def test_the_table_is_made_of_what_is_scored(scored, capsys):
     objective.main(["--out", str(scored), "--seeds", "2"])
     *said, last = capsys.readouterr().out.splitlines()
     lines = [line for line in said if line.startswith("|")][2:]
@@ -124,7 +116,7 @@ def test_the_table_is_made_of_what_is_scored(objective, scored, capsys):
 
 
 @pytest.mark.usefixtures("no_training")
-def test_only_some(objective, scored, capsys):
+def test_only_some(scored, capsys):
     objective.main(["--out", str(scored), "--only", "minmax", "no-window"])
     *said, last = capsys.readouterr().out.splitlines()
     assert [row["variant"] for row in json.loads(last)["rows"]] == ["minmax", "no-window"]
@@ -132,12 +124,12 @@ def test_only_some(objective, scored, capsys):
 
 
 @pytest.mark.usefixtures("no_training")
-def test_a_score_of_other_settings_is_refused(objective, scored):
+def test_a_score_of_other_settings_is_refused(scored):
     with pytest.raises(SystemExit, match=r"reference-seed0.* holds a score of other settings"):
         objective.main(["--out", str(scored), "--steps", "800"])
 
 
-def test_a_failed_run_says_how_to_repeat_it(objective, tmp_path, monkeypatch):
+def test_a_failed_run_says_how_to_repeat_it(tmp_path, monkeypatch):
     failed = subprocess.CompletedProcess([], 1)
     monkeypatch.setattr(objective.subprocess, "run", lambda *_args, **_kwargs: failed)
     with pytest.raises(SystemExit, match=r"pretrain --config .*minmax-seed0.pretrain\.yaml"):
@@ -145,7 +137,7 @@ def test_a_failed_run_says_how_to_repeat_it(objective, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*/score.json"))
 
 
-def test_from_training_to_the_row(objective, tmp_path, monkeypatch):
+def test_from_training_to_the_row(tmp_path, monkeypatch):
     """With stand-ins for what takes long: one step after the other, each once."""
     trained, loaded = [], []
 

@@ -1,6 +1,5 @@
 """The figures of docs/scaling.md: formulae against counts, and short runs that can be restarted."""
 
-import importlib.util
 import json
 import re
 import shlex
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scaling
 import torch
 
 from eegfoundation.cli import build_parser
@@ -19,14 +19,6 @@ from eegfoundation.models import SIZES, EEGFoundationConfig
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ("eegfoundation", "eegfoundation.cli")
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def scaling():
-    spec = importlib.util.spec_from_file_location("scaling", ROOT / "benchmarks" / "scaling.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +43,7 @@ def corpus(tmp_path_factory):
 
 @pytest.mark.parametrize("size", ["tiny", "published_in_short"])
 @pytest.mark.parametrize("recipe", ["small", "tueg"])
-def test_the_formula_counts_what_pytorch_counts(scaling, size, recipe):
+def test_the_formula_counts_what_pytorch_counts(size, recipe):
     """Both count matrix products only, so they are equal.
 
     What training does beside them (norms, activations, softmax, the targets' Fourier transform) is
@@ -68,7 +60,7 @@ def test_the_formula_counts_what_pytorch_counts(scaling, size, recipe):
     assert formula == scaling.counted_multiply_adds(model, batch)
 
 
-def test_bytes_per_channel_hour_are_those_of_a_real_corpus(scaling, corpus):
+def test_bytes_per_channel_hour_are_those_of_a_real_corpus(corpus):
     shards = list(corpus.glob("shards/*/*.npy"))
     headers = 0
     for path in shards:
@@ -82,7 +74,7 @@ def test_bytes_per_channel_hour_are_those_of_a_real_corpus(scaling, corpus):
     assert headers / len(shards) <= 256  # a recording's; less than a sixteenth of one window
 
 
-def test_smaller_shares_lie_within_larger_ones_and_no_subject_is_on_both_sides(scaling):
+def test_smaller_shares_lie_within_larger_ones_and_no_subject_is_on_both_sides():
     people = [f"a/{i}" for i in range(20)] + [f"b/{i}" for i in range(5)] + ["c/0"]
     training, held_out = scaling.split_subjects(people * 3)  # several recordings of each
     assert sorted(training + held_out) == sorted(people)
@@ -95,7 +87,7 @@ def test_smaller_shares_lie_within_larger_ones_and_no_subject_is_on_both_sides(s
     assert scaling.split_subjects(people) == (training, held_out)
 
 
-def test_points_are_made_once(scaling, corpus, tmp_path, monkeypatch, capsys):
+def test_points_are_made_once(corpus, tmp_path, monkeypatch, capsys):
     models = {name: {**SIZES["tiny"], "num_hidden_layers": n} for name, n in (("1", 1), ("2", 2))}
     first = scaling.run_losses(corpus, tmp_path, 2, models)
     names = {f"{model}-{share}.json" for model in "12" for share in ("0.11", "0.33", "1.00")}
@@ -117,7 +109,7 @@ def test_points_are_made_once(scaling, corpus, tmp_path, monkeypatch, capsys):
         scaling.run_losses(corpus, tmp_path, 3, models)
 
 
-def test_the_cost_of_a_size_is_printed_and_measured(scaling, monkeypatch, capsys):
+def test_the_cost_of_a_size_is_printed_and_measured(monkeypatch, capsys):
     monkeypatch.setitem(scaling.BATCH_SIZES["cpu"], "tiny", 2)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     scaling.run_costs(["tiny"], measure=True)
@@ -148,7 +140,7 @@ def test_commands_within_others_are_right_too(monkeypatch):
         assert build_parser().parse_args([name, *args]).command == name
 
 
-def test_the_benchmark_takes_what_the_page_says(scaling, monkeypatch):
+def test_the_benchmark_takes_what_the_page_says(monkeypatch):
     called = []
     monkeypatch.setattr(scaling, "run_costs", lambda *a, **k: called.append("cost"))
     monkeypatch.setattr(scaling, "run_losses", lambda *a: called.append("loss"))

@@ -31,7 +31,7 @@ from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTra
 from eegfoundation.models.registry import fingerprint, load_encoder, untrained_notice
 from eegfoundation.models.spatial_fusion import SpatialFusion
 from eegfoundation.montage import positions as standard_positions
-from eegfoundation.preprocessing import Preprocessing
+from eegfoundation.preprocessing import DECISIVE_SETTINGS, Preprocessing
 from eegfoundation.tokenizer import MAX_ABS_UV
 
 logger = logging.get_logger(__name__)
@@ -41,9 +41,6 @@ EXTRA_KEYS = (
     *("class_names", "ch_names", "encoder", "encoder_sha256", "preprocessing"),
     *("trained", "trained_on"),
 )
-
-# Preprocessing that encoder and classifier have to agree on; mains and artefacts are the file's
-_SHARED_SETTINGS = ("sfreq", "highpass", "lowpass", "reference")
 
 
 class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
@@ -107,7 +104,7 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
                 f"classifier expects embedding_dim={self.config.embedding_dim}."
             )
         ours, its = self.preprocessing.to_dict(), encoder.preprocessing.to_dict()
-        if different := [name for name in _SHARED_SETTINGS if ours[name] != its[name]]:
+        if different := [name for name in DECISIVE_SETTINGS if ours[name] != its[name]]:
             raise CheckpointError(
                 f"The encoder was trained on signals with {_some(its, different)}, this classifier "
                 f"gets {_some(ours, different)}: make it with preprocessing="

@@ -163,6 +163,7 @@ def pretrain(
 def _model_config(settings: dict[str, Any], corpus: Corpus) -> EEGFoundationConfig:
     """Architecture, with the preprocessing of the corpus: what the encoder has to be given."""
     from eegfoundation.models import SIZES, EEGFoundationConfig
+    from eegfoundation.preprocessing import DECISIVE_SETTINGS
 
     if settings["model_config"] is not None:
         config = EEGFoundationConfig.from_json_file(settings["model_config"])
@@ -170,9 +171,8 @@ def _model_config(settings: dict[str, Any], corpus: Corpus) -> EEGFoundationConf
         config = EEGFoundationConfig(**SIZES[settings["size"]])
     else:
         raise ConfigError(f"size={settings['size']!r} is unknown; choose one of {sorted(SIZES)}.")
-    # Mains and artefacts are not the same everywhere: there, the defaults hold.
     made_with = corpus.meta["settings"]["preprocessing"]
-    kept = {name: made_with[name] for name in ("sfreq", "highpass", "lowpass", "reference")}
+    kept = {name: made_with[name] for name in DECISIVE_SETTINGS}
     config.preprocessing = {**config.preprocessing, **kept}
     return config
 
