@@ -20,8 +20,9 @@ MODULES = {
 
 # The only modules that may join data and models: what a command or a user's one-liner runs
 STAGES = {
-    *("__init__", "cli", "demo", "embedding", "evaluate", "export", "finetune", "info"),
-    *("estimators", "integrations", "prediction", "pretraining", "report", "stream"),
+    *("__init__", "cli", "demo", "embedding", "evaluation", "export", "explain", "features"),
+    *("finetuning", "info", "estimators", "integrations", "prediction", "pretraining"),
+    *("report", "stream"),
 }
 MODELS_MAY_USE = {
     *("eegfoundation.errors", "eegfoundation.montage", "eegfoundation.preprocessing"),

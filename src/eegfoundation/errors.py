@@ -38,9 +38,17 @@ class ModelInputError(EEGFoundationError):
     """An array given to a model has the wrong shape, type or content."""
 
 
+class TaskError(EEGFoundationError):
+    """A downstream task's recordings, labels or splits are missing or contradict each other."""
+
+
 class OutputError(EEGFoundationError):
     """A result cannot be written where it was asked for."""
 
 
 class UntrainedWeightsWarning(UserWarning):
     """The weights in use were never trained: outputs show the pipeline, not the brain."""
+
+
+class SimulatedTrainingWarning(UserWarning):
+    """The weights in use were trained on simulated recordings only."""

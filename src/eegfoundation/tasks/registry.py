@@ -1,0 +1,79 @@
+"""The tasks that are known by name, and how a user's own become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from eegfoundation.errors import TaskError
+from eegfoundation.tasks.bcic_2a import BCIC_2A
+from eegfoundation.tasks.bids import task_from_bids
+from eegfoundation.tasks.eegmmidb import EYES, FISTS, FISTS_FEET
+from eegfoundation.tasks.faced import FACED
+from eegfoundation.tasks.mi_openbci import MI_OPENBCI
+from eegfoundation.tasks.simulated import SIMULATED_2A
+from eegfoundation.tasks.ssvep import SSVEP
+from eegfoundation.tasks.stress import STRESS
+from eegfoundation.tasks.table import task_from_table
+from eegfoundation.tasks.task import Task
+from eegfoundation.tasks.tuab import TUAB
+
+_ALL = (
+    *(STRESS, SSVEP, BCIC_2A, TUAB, FACED, MI_OPENBCI, FISTS, FISTS_FEET, EYES),
+    SIMULATED_2A,
+)
+
+#: Tasks by their names on the command line.
+TASKS: dict[str, Task] = {task.name: task for task in _ALL}
+
+
+def load_task(
+    name_or_path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    window: float | None = None,
+    start: float | None = None,
+) -> Task:
+    """Look a task up by its name, or make one of a table or a BIDS folder.
+
+    Parameters
+    ----------
+    name_or_path : str | path
+        A key of `TASKS`, a .csv or .tsv file (columns path, subject, label and optionally session,
+        start, stop, split), or a BIDS folder.
+    classes : sequence of str | None
+        Of a table or folder: its labels in the order wanted; None: all, sorted.
+    window : float | None
+        Of a table or folder: seconds; None: 5 for tables, 2 for BIDS events.
+    start : float | None
+        Of a folder: where the window begins, seconds from the event; None: 0.
+
+    Returns
+    -------
+    task : Task
+
+    Raises
+    ------
+    TaskError
+        If there is no such task, or the table or folder contradicts itself.
+    """
+    options = {"classes": classes, "window": window, "start": start}
+    given = [name for name, value in options.items() if value is not None]
+    if (task := TASKS.get(str(name_or_path))) is not None:
+        if given:
+            raise TaskError(
+                f"{task.name} has its own {' and '.join(given)}; leave it out, or describe your "
+                "recordings in a table."
+            )
+        return task
+    path = Path(name_or_path).expanduser()
+    if path.suffix.lower() in (".csv", ".tsv"):
+        if start is not None:
+            raise TaskError(f"{path.name} is a table; its column start says where spans begin.")
+        return task_from_table(path, classes=classes, window=window)
+    if path.is_dir():
+        return task_from_bids(path, classes=classes, window=window, start=start or 0.0)
+    raise TaskError(
+        f"there is no task {str(name_or_path)!r}; choose among {', '.join(TASKS)}, or give a .csv "
+        "or .tsv file or a BIDS folder."
+    )
