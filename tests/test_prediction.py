@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from eegfoundation import load_downstream_model, predict, preprocess, read_recording
-from eegfoundation.errors import CheckpointError, ConfigError, OutputError, UntrainedWeightsWarning
+from eegfoundation.errors import (
+    CheckpointError,
+    ConfigError,
+    ModelInputError,
+    OutputError,
+    UntrainedWeightsWarning,
+)
 from eegfoundation.models import (
     DownstreamConfig,
     EEGFoundationForClassification,
@@ -209,6 +215,108 @@ def test_history_says_what_was_done_and_by_which_model(classifier, encoder_folde
 def test_classes_without_names_are_numbers():
     config = DownstreamConfig(**PUBLISHED)
     assert class_names(EEGFoundationForClassification(config)) == ["0", "1", "2"]
+
+
+# ---- models that want a recording aligned, and models with a linear readout ----------------------
+
+
+def aligned_trials(source, model):
+    """The windows of a recording as `predict_trials` takes them."""
+    from eegfoundation.tasks.task import Trials
+
+    recording = preprocess(source, model.preprocessing)
+    n = recording.n_times // 800
+    x = recording.get_data(0, 800 * n).reshape(recording.n_chans, n, 800).swapaxes(0, 1)
+    return Trials(
+        x=np.ascontiguousarray(x),
+        y=np.zeros(n, int),
+        **{name: np.full(n, "0") for name in ("subject", "session", "run")},
+        classes=("a", "b", "c"),
+        ch_names=tuple(recording.ch_names),
+        positions=recording.positions,
+        preprocessing=model.preprocessing,
+    )
+
+
+def of_kind(encoder, alignment, readout):
+    config = DownstreamConfig(
+        **{**PUBLISHED, "num_channel": 3},
+        class_names=CLASSES,
+        ch_names=THREE["ch_names"],
+        alignment=alignment,
+        readout=readout,
+    )
+    torch.manual_seed(1)
+    model = EEGFoundationForClassification(config).eval()
+    if readout == "linear":
+        with torch.no_grad():
+            model.readout.weight.normal_(0, 0.1)
+    model.attach_encoder(encoder)
+    return model
+
+
+@pytest.mark.parametrize("readout", ["linear", "fusion"])
+@pytest.mark.parametrize("alignment", ["standardise", "euclidean"])
+def test_a_recording_is_aligned_as_in_training(encoder, alignment, readout, monkeypatch, tmp_path):
+    from eegfoundation.finetuning.fitting import predict_trials
+
+    monkeypatch.setenv("EEGFOUNDATION_CACHE", str(tmp_path))
+    model = of_kind(encoder, alignment, readout)
+    x = waves(200, duration=130) * np.array([1, 2, 3])[:, None]
+    x[1, 5000:5100] = np.nan
+    source = read_recording(x, **THREE)
+    table = predict(source, model)
+    expected = predict_trials(model, aligned_trials(source, model))
+    np.testing.assert_allclose(probabilities(table), expected, atol=1e-3)
+    unaligned = predict(source, of_kind(encoder, "none", readout))
+    if readout == "linear":
+        assert np.abs(probabilities(unaligned) - probabilities(table)).max() > 1e-2
+    said = table.attrs["history"]["alignment"]
+    assert (said["kind"], said["n_windows"]) == (alignment, 32)
+    assert "two passes" in said["notes"][0]
+    assert "without labels" in said["notes"][0]
+    assert table.attrs["history"]["classifier"]["alignment"] == alignment
+    assert "alignment" not in unaligned.attrs["history"]
+
+
+@pytest.mark.parametrize("alignment", ["standardise", "euclidean"])
+def test_alignment_leaves_bad_channels_out(encoder, alignment):
+    model = of_kind(encoder, alignment, "linear")
+    raw = raw_of(waves(200, duration=40), THREE["ch_names"])
+    raw.info["bads"] = ["Cz"]
+    table = predict(raw, model)
+    without = predict(raw.copy().drop_channels("Cz"), model)
+    # C1 and C2 would stand for Cz, C3 and C4 are too far away
+    np.testing.assert_allclose(probabilities(table), probabilities(without), atol=1e-4)
+    nothing = predict(np.zeros((3, 4000)), model, **THREE)
+    assert np.isnan(probabilities(nothing)).all()
+
+
+@pytest.mark.parametrize("alignment", ["standardise", "euclidean"])
+def test_a_single_window_cannot_be_aligned(encoder, alignment):
+    model = of_kind(encoder, alignment, "linear")
+    with pytest.raises(ModelInputError, match=r"array gives a single window.*at least two"):
+        predict(waves(200, duration=5), model, **THREE)
+
+
+def test_a_linear_readout_knows_electrodes_by_their_place(encoder):
+    model = of_kind(encoder, "none", "linear")
+    x = waves(200)
+    table = predict(x, model, **THREE)
+    order = [2, 0, 1]
+    names = [THREE["ch_names"][i] for i in order]
+    same = predict(x[order], model, sfreq=200, ch_names=names)
+    np.testing.assert_allclose(probabilities(same), probabilities(table), atol=1e-5)
+    assert same.attrs["attention"] == pytest.approx(table.attrs["attention"], abs=1e-5)
+    with pytest.raises(ModelInputError, match="None of the 2 channels lies within 4 cm"):
+        predict(x[:2], model, sfreq=200, ch_names=["T7", "O2"])
+
+
+def test_what_saw_simulations_only_says_so_in_the_history(encoder):
+    model = of_kind(encoder, "none", "linear")
+    model.config.trained = model.config.simulated = True
+    said = predict(waves(200), model, **THREE).attrs["history"]["classifier"]
+    assert "SIMULATED" in said["notice"]
 
 
 # ---- the command ---------------------------------------------------------------------------------

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eegfoundation.embedding import Embeddings, embed
-    from eegfoundation.errors import EEGFoundationError, UntrainedWeightsWarning
+    from eegfoundation.errors import (
+        EEGFoundationError,
+        SimulatedTrainingWarning,
+        UntrainedWeightsWarning,
+    )
     from eegfoundation.models import load_downstream_model, load_encoder
     from eegfoundation.prediction import predict
     from eegfoundation.preprocessing import Preprocessing, preprocess
@@ -29,6 +33,7 @@ __all__ = [
     "Embeddings",
     "Preprocessing",
     "Recording",
+    "SimulatedTrainingWarning",
     "UntrainedWeightsWarning",
     "embed",
     "load_downstream_model",
@@ -45,6 +50,7 @@ _HOME = {
     "Embeddings": "embedding",
     "Preprocessing": "preprocessing",
     "Recording": "recording",
+    "SimulatedTrainingWarning": "errors",
     "UntrainedWeightsWarning": "errors",
     "embed": "embedding",
     "load_downstream_model": "models",

@@ -1,7 +1,13 @@
-"""From a recording to class probabilities: one row per window."""
+"""From a recording to class probabilities: one row per window.
+
+A classifier that was trained on aligned recordings gets them aligned: a first pass over the windows
+gathers what they share, in the memory of a few numbers per channel, a second one takes it out of
+each. All windows of the recording count, and the history says so.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +19,11 @@ from eegfoundation.outputs import new_file, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
     from eegfoundation.models import EEGFoundationForClassification
+    from eegfoundation.recording import Recording
+    from eegfoundation.windows import Windows
 
 #: The classifier of the published quick start.
 DEFAULT_MODEL = "models/BCIC-2a_model.pth"
@@ -59,7 +68,8 @@ def predict(
         ``p_<class>`` per class, and ``quality``, the share of usable samples. Without any usable
         channel the probabilities are NaN and ``predicted`` is empty. ``table.attrs["history"]``
         says what was done to the recording, and by which model; ``table.attrs["attention"]`` maps
-        each electrode to its mean share in the decisions, where there was any.
+        each electrode to its mean share in the decisions, where there was any. A model whose
+        configuration asks for alignment looks at all windows before it decides on the first.
 
     Raises
     ------
@@ -83,10 +93,13 @@ def predict(
     tables = []
     shares = []
     with inference(model):
+        align = _alignment(model, recording, window, overlap, progress)
         for block in watch_windows(recording, window, overlap, block=60.0, progress=progress):
             usable = block.quality > 0
+            signal, context = align(block)
             output = model(
-                torch.from_numpy(block.data).to(model.device),
+                signal.to(model.device),
+                context,
                 positions=positions,
                 channel_mask=torch.from_numpy(usable),
             )
@@ -110,6 +123,108 @@ def predict(
         mean = share.mean(0, dtype=float).tolist()
         result.attrs["attention"] = dict(zip(recording.ch_names, mean, strict=True))
     return result
+
+
+def _alignment(
+    model: EEGFoundationForClassification,
+    recording: Recording,
+    window: float,
+    overlap: float,
+    progress: bool | None,
+) -> Callable[[Windows], tuple[Tensor, Tensor | None]]:
+    """Look at the whole recording if the model asks for it; give what aligns a block.
+
+    That is a function to signals (n, C, T) and context vectors (n, C, E): None if the model is to
+    compute them.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from eegfoundation.errors import ModelInputError
+    from eegfoundation.windows import iter_windows, n_windows
+
+    kind = model.config.alignment
+    if kind == "none":
+        return lambda block: (torch.from_numpy(block.data), None)
+    count = n_windows(recording, window, overlap)
+    if count < 2:
+        raise ModelInputError(
+            f"{recording.name} gives a single window; this classifier aligns a recording by its "
+            f"windows (alignment={kind!r}) and needs at least two: give more of it."
+        )
+    recording.history["alignment"] = {
+        "kind": kind,
+        "n_windows": count,
+        "notes": ["in two passes, by all windows of this recording, without labels"],
+    }
+    blocks = iter_windows(recording, window, overlap, block=60.0)
+    disable = None if progress is None else not progress
+    with tqdm(total=count, desc="aligning", unit="window", disable=disable) as bar:
+
+        def watched() -> Iterator[Windows]:
+            for block in blocks:
+                yield block
+                bar.update(len(block.times))
+
+        return (_standardising if kind == "standardise" else _whitening)(
+            model, recording.n_chans, watched()
+        )
+
+
+def _standardising(
+    model: EEGFoundationForClassification, n_chans: int, blocks: Iterator[Windows]
+) -> Callable[[Windows], tuple[Tensor, Tensor]]:
+    """As `eegfoundation.evaluation.alignment.standardise`, for context vectors."""
+    import torch
+
+    encoder = model.encoder.to(model.device)
+
+    def context(block: Windows) -> Tensor:
+        x = torch.from_numpy(block.data).to(model.device, encoder.dtype)
+        return encoder.embed_signal(x).double()
+
+    shape = (3, n_chans, encoder.config.context_size)
+    count, total, squares = torch.zeros(shape, dtype=torch.float64, device=model.device)
+    for block in blocks:
+        x = context(block)
+        count += x.isfinite().sum(0)
+        x = x.nan_to_num(0.0)
+        total += x.sum(0)
+        squares += x.square().sum(0)
+    mean = total / count.clamp(min=1)
+    deviation = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt() + 1e-6
+    return lambda block: (
+        torch.from_numpy(block.data),
+        ((context(block) - mean) / deviation).float(),
+    )
+
+
+def _whitening(
+    model: EEGFoundationForClassification, n_chans: int, blocks: Iterator[Windows]
+) -> Callable[[Windows], tuple[Tensor, None]]:
+    """As `eegfoundation.evaluation.alignment.euclidean`; bad channels are left out."""
+    import torch
+
+    from eegfoundation.evaluation.alignment import whitening
+
+    def signal(block: Windows) -> np.ndarray:
+        return np.where(block.quality[..., None] > 0, block.data, np.nan)
+
+    covariance = np.zeros((n_chans, n_chans))
+    for block in blocks:
+        flat = np.nan_to_num(signal(block)).transpose(1, 0, 2).reshape(n_chans, -1)
+        covariance += flat.astype(np.float64) @ flat.T
+    root = np.zeros_like(covariance)
+    present = np.flatnonzero(np.diag(covariance))
+    if len(present):
+        root[np.ix_(present, present)] = whitening(covariance[np.ix_(present, present)])
+
+    def whitened(block: Windows) -> tuple[Tensor, None]:
+        x = signal(block)
+        mixed = np.einsum("ij,njt->nit", root, np.nan_to_num(x))
+        return torch.from_numpy(np.where(np.isnan(x), np.nan, mixed).astype(np.float32)), None
+
+    return whitened
 
 
 def predict_files(
@@ -206,14 +321,17 @@ def class_names(model: EEGFoundationForClassification) -> list[str]:
 
 def describe(model: EEGFoundationForClassification) -> dict[str, Any]:
     """What a reader of an output must know about the classifier."""
-    from eegfoundation.models.registry import untrained_notice
+    from eegfoundation.models.registry import simulated_notice, untrained_notice
 
     description: dict[str, Any] = {
         "classes": class_names(model),
         "encoder": model.config.encoder,
         "trained": model.config.trained,
         "trained_on": model.config.trained_on,
+        "alignment": model.config.alignment,
     }
+    if model.config.simulated:
+        description["notice"] = simulated_notice("The classifier")
     if not model.config.trained:
         description["notice"] = untrained_notice("The classifier")
     return description

@@ -1,7 +1,6 @@
 import copy
-import json
 import logging
-import pickle
+import shutil
 import warnings
 from pathlib import Path
 
@@ -15,10 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-import eegfoundation
 from eegfoundation.errors import (
     CheckpointError,
-    ConfigError,
     ModelInputError,
     UntrainedWeightsWarning,
 )
@@ -27,15 +24,8 @@ from eegfoundation.models import (
     EEGFoundationModel,
     fingerprint,
     load_downstream_model,
-    save_downstream_model,
 )
 from eegfoundation.montage import positions as standard_positions
-
-PUBLISHED_KEYS = [
-    *("seq_len", "patch_size", "stride", "d_model", "num_classes", "num_channel", "rms_norm"),
-    *("embedding_dim", "projection_embedding_dim", "classification_dropout"),
-    *("classification_hidden_dim", "learning_rate", "weight_decay", "model_type"),
-]
 
 
 def classifier(**changes):
@@ -319,16 +309,25 @@ def test_weights_are_linear_layers_that_adapters_find():
 # --- The encoder behind it ----------------------------------------------------------------------
 
 
-def test_the_encoder_stays_frozen_and_outside(attached):
+def test_the_encoder_stays_outside_and_gets_no_gradient(attached):
     attached.train()
     assert not attached.encoder.training
-    assert not any(p.requires_grad for p in attached.encoder.parameters())
     own = {id(p) for p in attached.parameters()}
     assert not own & {id(p) for p in attached.encoder.parameters()}
     assert not [key for key in attached.state_dict() if "encoder" in key]
     assert attached.state_dict().keys() == classifier(embedding_dim=128).state_dict().keys()
     attached(normal(2, 4, 200) * 20, labels=torch.zeros(2)).loss.backward()
     assert all(p.grad is None for p in attached.encoder.parameters())
+
+
+def test_attaching_an_encoder_leaves_it_as_it_was():
+    encoder = EEGFoundationModel(tiny_config(hidden_dropout_prob=0.5)).train()
+    model = classifier(embedding_dim=128)
+    model.attach_encoder(encoder)
+    x = normal(2, 4, 200) * 20
+    assert torch.equal(logits(model, x), logits(model, x))  # without its dropout
+    assert encoder.training
+    assert all(p.requires_grad for p in encoder.parameters())
 
 
 def test_an_encoder_of_another_width_is_refused(encoder):
@@ -348,6 +347,20 @@ def test_an_encoder_with_another_fingerprint_is_refused(encoder):
         model.attach_encoder(same_weights)
 
 
+def test_a_tuned_encoder_is_not_replaced_by_the_one_of_its_name():
+    model = classifier(embedding_dim=128, encoder_tuned=True)
+    with pytest.raises(CheckpointError, match=r"along with its encoder, a tuned 'small'"):
+        model(normal(1, 5, 200))
+
+
+def test_context_that_needs_the_whole_recording_is_not_made_up(encoder):
+    model = classifier(embedding_dim=128, alignment="standardise")
+    model.attach_encoder(encoder)
+    with pytest.raises(ModelInputError, match=r"standardised within their recording.*predict"):
+        model(normal(1, 5, 200))
+    assert logits(model, normal(1, 5, 200), normal(1, 5, 128)).isfinite().all()
+
+
 def test_the_configured_encoder_is_loaded_on_first_use(tmp_path, encoder):
     trained = scramble(EEGFoundationModel(tiny_config(trained=True)))
     trained.save_pretrained(tmp_path)
@@ -361,208 +374,6 @@ def test_the_configured_encoder_is_loaded_on_first_use(tmp_path, encoder):
     with pytest.raises(CheckpointError, match="missing"):
         missing(x)
     logits(missing, x, normal(2, 128))  # not needed where context is given
-
-
-# --- Checkpoints in the published form ----------------------------------------------------------
-
-
-def write_published(model, folder):
-    """Save as a .pth with the published JSON beside it."""
-    save_downstream_model(model, folder / "model.pth")
-    published = {key: getattr(model.config, key) for key in PUBLISHED_KEYS}
-    (folder / "config.json").write_text(json.dumps(published))
-    return folder / "model.pth", folder / "config.json"
-
-
-@pytest.fixture
-def published(tmp_path):
-    return write_published(classifier(trained=True), tmp_path)
-
-
-def test_saving_and_loading_gives_the_same_model(tmp_path):
-    model = classifier(
-        trained=True,
-        trained_on="a test",
-        class_names=["left", "right", "feet"],
-        ch_names=["Fp1", "C3", "Cz", "C4", "O1"],
-        encoder="somewhere/else",
-        encoder_sha256="0" * 64,
-        preprocessing={"notch": 60.0},
-    )
-    loaded = load_downstream_model(*write_published(model, tmp_path))
-    x, e = normal(2, 5, 200), normal(2, 16)
-    assert torch.equal(logits(loaded, x, e), logits(model, x, e))
-    assert not loaded.training
-    ours, theirs = model.config.to_dict(), loaded.config.to_dict()
-    assert {k for k in ours if ours[k] != theirs[k]} == set()
-    assert loaded.preprocessing.notch == 60.0
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.pth"]
-
-
-def test_a_missing_folder_is_made(tmp_path):
-    save_downstream_model(MODEL, tmp_path / "a" / "b" / "model.pth")
-    assert (tmp_path / "a" / "b" / "model.pth").is_file()
-
-
-def test_weights_in_bfloat16_load_as_float32(tmp_path):
-    model = classifier(trained=True).bfloat16()
-    loaded = load_downstream_model(*write_published(model, tmp_path))
-    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-    for key, value in model.state_dict().items():
-        assert torch.equal(loaded.state_dict()[key], value.float()), key
-
-
-def test_untrained_weights_say_so_once(tmp_path):
-    paths = write_published(classifier(), tmp_path)
-    with pytest.warns(UntrainedWeightsWarning, match=r"model\.pth has UNTRAINED") as caught:
-        model = load_downstream_model(*paths)
-    assert len(caught) == 1
-    assert caught[0].filename == __file__  # points at the caller's line
-    model(normal(2, 5, 200), normal(2, 16))  # says nothing more: warnings are errors here
-    assert eegfoundation.UntrainedWeightsWarning is UntrainedWeightsWarning
-
-
-def edit(path, change):
-    saved = torch.load(path, weights_only=True)
-    change(saved["state_dict"])
-    torch.save(saved, path)
-
-
-def test_weights_that_do_not_fit_exactly_are_listed(published):
-    path, config = published
-
-    def change(weights):
-        del weights["final_layer.bias"]
-        weights["final_layer.scale"] = torch.ones(1)
-        weights["head.0.weight"] = torch.ones(2, 2)
-
-    edit(path, change)
-    with pytest.raises(CheckpointError) as error:
-        load_downstream_model(path, config)
-    message = str(error.value)
-    assert "missing ['final_layer.bias']" in message
-    assert "unexpected ['final_layer.scale']" in message
-    assert "of another shape ['head.0.weight']" in message
-    assert "\n" not in message
-
-
-@pytest.mark.parametrize("key", ["num_classes", "d_model", "patch_size", "embedding_dim"])
-def test_another_config_than_that_of_the_weights_is_refused(published, key):
-    path, config = published
-    settings = json.loads(config.read_text())
-    config.write_text(json.dumps({**settings, key: 8}))
-    with pytest.raises(CheckpointError, match="of another shape"):
-        load_downstream_model(path, config)
-
-
-def test_unknown_settings_are_refused(published):
-    path, config = published
-    config.write_text(json.dumps({**json.loads(config.read_text()), "speed": 9}))
-    with pytest.raises(ConfigError, match="speed"):
-        load_downstream_model(path, config)
-
-
-def test_missing_files_are_named(published, tmp_path):
-    path, config = published
-    with pytest.raises(CheckpointError, match=r"none\.pth not found"):
-        load_downstream_model(tmp_path / "none.pth", config)
-    with pytest.raises(ConfigError, match=r"none\.json not found"):
-        load_downstream_model(path, tmp_path / "none.json")
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
-        load_downstream_model(tmp_path, config)
-
-
-def refuse(path, config, raw):
-    path.write_bytes(raw)
-    # some bytes are a valid pickle, of an empty list say
-    message = r"model\.pth (cannot be loaded as weights|holds no checkpoint)"
-    with pytest.raises(CheckpointError, match=message) as error:
-        load_downstream_model(path, config)
-    assert "\n" not in str(error.value)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    path, config = write_published(classifier(trained=True), folder)
-    return path, config, path.read_bytes()
-
-
-@given(share=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=40, deadline=None)
-def test_a_truncated_file_is_one_sentence(whole, share):
-    path, config, raw = whole
-    refuse(path, config, raw[: int(share * len(raw))])
-
-
-@given(raw=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
-@settings(max_examples=150, deadline=None)
-def test_what_is_no_checkpoint_is_one_sentence(whole, raw):
-    path, config, _ = whole
-    refuse(path, config, raw)
-
-
-@pytest.mark.parametrize(
-    "text", ["hello world\n", "{}", "version https://git-lfs.github.com/spec/v1"]
-)
-def test_a_text_file_is_one_sentence(whole, text):
-    refuse(*whole[:2], text.encode())
-
-
-class Code:
-    """Unpickling this would make a folder."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        import os
-
-        return os.mkdir, (self.path,)
-
-
-@pytest.mark.parametrize("where", ["whole file", "extras", "weight", "plain pickle", "old format"])
-def test_code_in_a_file_is_refused_and_not_run(published, tmp_path, where):
-    path, config = published
-    saved, code = torch.load(path, weights_only=True), Code(tmp_path / "executed")
-    if where == "extras":
-        saved["extras"] = code
-    if where == "weight":
-        saved["state_dict"]["final_layer.bias"] = code
-    if where == "plain pickle":
-        path.write_bytes(pickle.dumps(code))
-    else:
-        torch.save(
-            code if where == "whole file" else {**saved, "more": code},
-            path,
-            _use_new_zipfile_serialization=where != "old format",
-        )
-    with pytest.raises(CheckpointError, match="cannot be loaded as weights"):
-        load_downstream_model(path, config)
-    assert not (tmp_path / "executed").exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"final_layer.bias": torch.zeros(3)},
-        {"state_dict": {}, "extras": 3},
-        {"state_dict": {}, "extras": "{"},
-        {"state_dict": {}, "extras": "[]"},
-        {"state_dict": [1], "extras": "{}"},
-        {"state_dict": {"final_layer.bias": 1}, "extras": "{}"},
-        [],
-        torch.zeros(3),
-        "words",
-        None,
-    ],
-    ids=str,
-)
-def test_weights_of_other_code_are_one_sentence(published, content):
-    path, config = published
-    torch.save(content, path)
-    with pytest.raises(CheckpointError, match="holds no checkpoint of save_downstream_model"):
-        load_downstream_model(path, config)
 
 
 # --- Checkpoints in Hugging Face's form ---------------------------------------------------------
@@ -587,6 +398,22 @@ def test_hugging_face_loading_is_strict_here_too(tmp_path):
     weights["final_layer.scale"] = torch.ones(1)
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"final_layer\.bias.*final_layer\.scale"):
+        EEGFoundationForClassification.from_pretrained(tmp_path)
+
+
+def test_a_tuned_encoder_travels_in_the_folder(tmp_path, encoder):
+    model = classifier(embedding_dim=128, encoder_tuned=True, encoder_sha256=fingerprint(encoder))
+    model.attach_encoder(encoder)
+    model.save_pretrained(tmp_path)
+    x = normal(2, 5, 200) * 20
+    loaded = EEGFoundationForClassification.from_pretrained(tmp_path)
+    assert fingerprint(loaded.encoder) == fingerprint(encoder)
+    assert distance(logits(loaded, x), logits(model, x)) < 1e-5
+    scramble(EEGFoundationModel(tiny_config()), seed=4).save_pretrained(tmp_path / "encoder")
+    with pytest.raises(CheckpointError, match="was made with encoder"):
+        EEGFoundationForClassification.from_pretrained(tmp_path)
+    shutil.rmtree(tmp_path / "encoder")
+    with pytest.raises(CheckpointError, match="Cannot load"):
         EEGFoundationForClassification.from_pretrained(tmp_path)
 
 

@@ -1,18 +1,17 @@
 """Models: configuration, temporal encoder, masked-token head, spatial fusion, classifier.
 
 Read in the order in which data flows: `config`, `rotary`, `encoder`, `masked_lm`,
-`spatial_fusion`, `classifier`; `convert` speaks to RoFormer, `registry` turns names into models.
+`downstream_config`, `spatial_fusion` and `readout`, `classifier`, `checkpoint`; `convert` speaks to
+RoFormer, `registry` turns names into models.
 """
 
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
-from eegfoundation.models.classifier import (
-    EEGFoundationForClassification,
-    load_downstream_model,
-    save_downstream_model,
-)
-from eegfoundation.models.config import SIZES, DownstreamConfig, EEGFoundationConfig
+from eegfoundation.models.checkpoint import load_downstream_model, save_downstream_model
+from eegfoundation.models.classifier import EEGFoundationForClassification
+from eegfoundation.models.config import SIZES, EEGFoundationConfig
 from eegfoundation.models.convert import ConversionReport, from_roformer, to_roformer
+from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel
 from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM
 from eegfoundation.models.registry import fingerprint, load_encoder, random_encoder

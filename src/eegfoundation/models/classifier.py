@@ -1,4 +1,6 @@
-"""Downstream classifier: spatial fusion, a head, and the encoder that stands behind them.
+"""Downstream classifier: a readout of all channels, and the encoder that stands behind it.
+
+The readout is spatial fusion with a head or, after a linear probe, one linear layer.
 
 The published interface is kept word for word (see `load_downstream_model`), without its faults:
 attention runs across channels, and the head depends neither on the number of channels nor on the
@@ -9,8 +11,8 @@ Shape legend: B batch, C channels, T samples, E context width.
 
 from __future__ import annotations
 
-import json
-import warnings
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,11 @@ from torch.nn import functional as F
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
-from eegfoundation.errors import (
-    CheckpointError,
-    ConfigError,
-    ModelInputError,
-    UntrainedWeightsWarning,
-)
-from eegfoundation.models.config import DownstreamConfig
+from eegfoundation.errors import CheckpointError, ModelInputError
+from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
-from eegfoundation.models.registry import fingerprint, load_encoder, untrained_notice
+from eegfoundation.models.readout import LinearReadout
+from eegfoundation.models.registry import fingerprint, load_encoder
 from eegfoundation.models.spatial_fusion import SpatialFusion
 from eegfoundation.montage import positions as standard_positions
 from eegfoundation.preprocessing import DECISIVE_SETTINGS, Preprocessing
@@ -36,15 +34,9 @@ from eegfoundation.tokenizer import MAX_ABS_UV
 
 logger = logging.get_logger(__name__)
 
-# Keys of DownstreamConfig that the published JSON has no place for: they travel inside the .pth
-EXTRA_KEYS = (
-    *("class_names", "ch_names", "encoder", "encoder_sha256", "preprocessing"),
-    *("trained", "trained_on"),
-)
-
 
 class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
-    """Spatial fusion with a classification head.
+    """Spatial fusion with a classification head, or a linear readout.
 
     Examples
     --------
@@ -61,15 +53,18 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
 
     def __init__(self, config: DownstreamConfig) -> None:
         super().__init__(config)
-        self.fusion = SpatialFusion(config)
-        self.head = nn.Sequential(
-            nn.Linear(config.d_model, config.classification_hidden_dim),
-            nn.GELU(),
-            nn.Dropout(config.classification_dropout),
-        )
-        self.final_layer = nn.Linear(config.classification_hidden_dim, config.num_classes)
+        if config.readout == "linear":
+            self.readout = LinearReadout(config)
+        else:
+            self.fusion = SpatialFusion(config)
+            self.head = nn.Sequential(
+                nn.Linear(config.d_model, config.classification_hidden_dim),
+                nn.GELU(),
+                nn.Dropout(config.classification_dropout),
+            )
+            self.final_layer = nn.Linear(config.classification_hidden_dim, config.num_classes)
         self.preprocessing = Preprocessing.from_dict(config.preprocessing)
-        # Outside of the module tree: a frozen encoder has its own checkpoint and stays out of ours
+        # Outside of the module tree: it is frozen here, and has a checkpoint of its own
         self.__dict__["_encoder"] = None
         self.post_init()
 
@@ -78,13 +73,19 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
 
     @property
     def encoder(self) -> EEGFoundationModel:
-        """The frozen encoder that computes missing context vectors, loaded on first use."""
+        """The encoder that computes missing context vectors, loaded on first use."""
+        if self._encoder is None and self.config.encoder_tuned:
+            raise CheckpointError(
+                f"This classifier was trained along with its encoder, a tuned "
+                f"{self.config.encoder!r}, which is not attached; load the checkpoint that holds "
+                "both."
+            )
         if self._encoder is None:
             self.attach_encoder(load_encoder(self.config.encoder))
         return self._encoder
 
     def attach_encoder(self, encoder: EEGFoundationModel) -> None:
-        """Use this encoder for context vectors.
+        """Use this encoder for context vectors. It is not changed, and gets no gradient.
 
         Raises
         ------
@@ -110,7 +111,7 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
                 f"gets {_some(ours, different)}: make it with preprocessing="
                 "encoder.config.preprocessing."
             )
-        self.__dict__["_encoder"] = encoder.eval().requires_grad_(False)
+        self.__dict__["_encoder"] = encoder
 
     def forward(
         self,
@@ -127,6 +128,7 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         input_ids : Tensor, shape (B, C, T)
             Signal at ``preprocessing.sfreq`` (the published name of this argument stays). It is
             standardised inside; its unit matters (microvolts) only without ``embedding_data``.
+            Whatever ``config.alignment`` asks for was done before (`eegfoundation.predict` does).
         embedding_data : Tensor, shape (B, E) or (B, C, E) | None
             Context vectors of the window or of each channel. None: the encoder computes them.
         labels : Tensor of integers, shape (B,) | None
@@ -165,17 +167,20 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         usable = torch.where(x.abs() <= MAX_ABS_UV, x, torch.nan)
         varies = (usable.nan_to_num(-torch.inf).amax(-1)) > (usable.nan_to_num(torch.inf).amin(-1))
         mask = varies & context.isfinite().all(-1)
+        context = context.nan_to_num(0, 0, 0)
         if channel_mask is not None:
             _check_shape("channel_mask", channel_mask, (n_chans,), (len(x), n_chans))
             mask = mask & channel_mask.to(x.device).bool()
-        pooled, attention = self.fusion(
-            usable,
-            context.nan_to_num(0, 0, 0),
-            self._positions(positions, x),
-            mask,
-            self.preprocessing.sfreq,
-        )
-        logits = self.final_layer(self.head(pooled))
+        if positions is not None:
+            _check_shape("positions", positions, (n_chans, 3), (len(x), n_chans, 3))
+            positions = positions.to(x).expand(len(x), -1, -1)
+        if self.config.readout == "linear":
+            logits, attention = self.readout(context, positions, mask)
+        else:
+            positions = self._default_positions(x) if positions is None else positions
+            sfreq = self.preprocessing.sfreq
+            pooled, attention = self.fusion(usable, context, positions, mask, sfreq)
+            logits = self.final_layer(self.head(pooled))
         loss = None
         if labels is not None:
             _check_shape("labels", labels, (len(x),))
@@ -184,9 +189,14 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
 
     def _context(self, x: Tensor, embedding: Tensor | None) -> Tensor:
         """Context vectors (B, C, E), given or computed."""
+        if embedding is None and self.config.alignment == "standardise":
+            raise ModelInputError(
+                "This classifier expects context vectors that were standardised within their "
+                "recording; classify recordings with eegfoundation.predict, or give embedding_data."
+            )
         if embedding is None:
             encoder = self.encoder.to(x.device)
-            with torch.no_grad():
+            with torch.no_grad(), _without_dropout(encoder):
                 return encoder.embed_signal(x.to(encoder.dtype))
         batch, n_chans = x.shape[:2]
         width = self.config.embedding_dim
@@ -195,16 +205,60 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             return embedding.unsqueeze(1).expand(-1, n_chans, -1)
         return embedding
 
-    def _positions(self, positions: Tensor | None, x: Tensor) -> Tensor:
-        """Electrode positions (B, C, 3)."""
+    def _default_positions(self, x: Tensor) -> Tensor:
+        """Electrode positions (B, C, 3) of the configuration, if the number of channels fits."""
         batch, n_chans = x.shape[:2]
-        if positions is None:
-            names = self.config.ch_names
-            if names is None or len(names) != n_chans:
-                return x.new_full((batch, n_chans, 3), torch.nan)
-            positions = torch.from_numpy(standard_positions(names))
-        _check_shape("positions", positions, (n_chans, 3), (batch, n_chans, 3))
-        return positions.to(x).expand(batch, -1, -1)
+        names = self.config.ch_names
+        if names is None or len(names) != n_chans:
+            return x.new_full((batch, n_chans, 3), torch.nan)
+        return torch.from_numpy(standard_positions(names)).to(x).expand(batch, -1, -1)
+
+    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+        """Save as a folder; an encoder that was trained along goes into ``encoder/`` inside.
+
+        Takes the arguments of `transformers.PreTrainedModel.save_pretrained`.
+        """
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if self.config.encoder_tuned:
+            self.encoder.save_pretrained(Path(save_directory) / "encoder", *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load what `save_pretrained` wrote, from a folder or hub id, all of it or not at all.
+
+        Takes the arguments of `transformers.PreTrainedModel.from_pretrained`.
+
+        Raises
+        ------
+        CheckpointError
+            If weights are missing, unexpected or of another shape, or the encoder that was trained
+            along is missing or another one.
+        """
+        loaded = super().from_pretrained(name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        if model.config.encoder_tuned:
+            source = {name: kwargs[name] for name in _WHERE_FROM & kwargs.keys()}
+            model.attach_encoder(
+                EEGFoundationModel.from_pretrained(
+                    name_or_path, subfolder="encoder", dtype=torch.float32, **source
+                ).eval()
+            )
+        return loaded
+
+
+#: Arguments of from_pretrained that say where files come from.
+_WHERE_FROM = {"cache_dir", "force_download", "local_files_only", "revision", "token"}
+
+
+@contextlib.contextmanager
+def _without_dropout(encoder: EEGFoundationModel) -> Iterator[None]:
+    """Compute in evaluation mode; an encoder that is being trained elsewhere goes on afterwards."""
+    training = encoder.training
+    encoder.eval()
+    try:
+        yield
+    finally:
+        encoder.train(training)
 
 
 def _some(settings: dict[str, Any], names: list[str]) -> str:
@@ -217,100 +271,3 @@ def _check_shape(name: str, value: Tensor, *expected: tuple[int, ...]) -> None:
         raise ModelInputError(
             f"{name} has shape {tuple(value.shape)}; expected {' or '.join(map(str, expected))}."
         )
-
-
-def load_downstream_model(
-    model_path: str | Path, config_path: str | Path
-) -> EEGFoundationForClassification:
-    """Load a classifier in the published form: a ``.pth`` with weights, a JSON with settings.
-
-    Parameters
-    ----------
-    model_path : str | Path
-        Written by `save_downstream_model`. Loaded without running code from the file.
-    config_path : str | Path
-        The published configuration keys.
-
-    Returns
-    -------
-    model : EEGFoundationForClassification
-        In evaluation mode.
-
-    Raises
-    ------
-    ConfigError
-        If the configuration is missing, broken, or has unknown keys.
-    CheckpointError
-        If the weights are missing or damaged, or do not fit the configuration exactly.
-
-    Warns
-    -----
-    UntrainedWeightsWarning
-        If the checkpoint says that its weights were never trained.
-    """
-    path = Path(model_path)
-    found, extras = _read_checkpoint(path)
-    DownstreamConfig.from_json_file(config_path)  # checks it
-    settings = json.loads(Path(config_path).read_text(encoding="utf-8"))
-    doubled = sorted(settings.keys() & set(EXTRA_KEYS))
-    if doubled:
-        raise ConfigError(
-            f"{config_path} sets {doubled}, which belong to the weights; remove them."
-        )
-    config = DownstreamConfig(**settings, **extras)
-    model = EEGFoundationForClassification(config)
-    expected = model.state_dict()
-    problems = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - expected.keys()),
-        "of another shape": sorted(
-            key for key in expected.keys() & found.keys() if expected[key].shape != found[key].shape
-        ),
-    }
-    if any(problems.values()):
-        listing = "; ".join(f"{kind} {keys}" for kind, keys in problems.items() if keys)
-        raise CheckpointError(f"The weights in {path} do not fit {config_path}: {listing}.")
-    model.load_state_dict(found)
-    if not config.trained:
-        warnings.warn(untrained_notice(f"Classifier {path.name}"), UntrainedWeightsWarning, 2)
-    return model.eval()
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the weights and the extra settings that `save_downstream_model` wrote."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"Weights {path} not found; check the path.") from None
-    except Exception as error:  # a damaged or foreign pickle can fail in any way
-        first_line = f"{type(error).__name__} {error}".strip().splitlines()[0]
-        raise CheckpointError(f"{path} cannot be loaded as weights: {first_line}") from error
-    try:
-        weights, extras = dict(saved["state_dict"]), json.loads(saved["extras"])
-        sound = all(isinstance(value, Tensor) for value in weights.values())
-        sound = sound and isinstance(extras, dict)
-    except (KeyError, IndexError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise CheckpointError(
-            f"{path} holds no checkpoint of save_downstream_model (expected 'state_dict' and "
-            "'extras'); weights of other code cannot be used."
-        )
-    return weights, extras
-
-
-def save_downstream_model(model: EEGFoundationForClassification, model_path: str | Path) -> None:
-    """Save a classifier's weights, and what the published JSON has no place for, as ``.pth``.
-
-    Parameters
-    ----------
-    model : EEGFoundationForClassification
-    model_path : str | Path
-        Written under a temporary name first, then renamed. A missing folder is made.
-    """
-    path = Path(model_path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    extras = {key: getattr(model.config, key) for key in EXTRA_KEYS}
-    unfinished = path.with_name(path.name + ".tmp")
-    torch.save({"state_dict": model.state_dict(), "extras": json.dumps(extras)}, unfinished)
-    unfinished.replace(path)

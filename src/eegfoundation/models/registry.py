@@ -141,6 +141,14 @@ def untrained_notice(what: str) -> str:
     )
 
 
+def simulated_notice(what: str) -> str:
+    """Sentence that every output of weights trained on simulations carries."""
+    return (
+        f"{what} was trained on SIMULATED recordings only: it shows how such a model is used, and "
+        "has never seen a person's EEG with labels."
+    )
+
+
 def fingerprint(encoder: EEGFoundationModel) -> str:
     """SHA-256 of everything that decides an embedding: weights and settings.
 

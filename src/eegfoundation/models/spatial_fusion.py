@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from eegfoundation.models.config import DownstreamConfig
+from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import masked_score
 
 #: Wavelengths of the coordinate features: the head is about 0.2 m wide, windows last 0.5 to 60 s.

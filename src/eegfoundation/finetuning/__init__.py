@@ -1,0 +1,1 @@
+"""Fine-tuning: labelled recordings in, a classifier out."""

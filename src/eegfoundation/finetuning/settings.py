@@ -1,0 +1,90 @@
+"""What a fine-tuning can be told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from eegfoundation.errors import ConfigError
+
+STRATEGIES = ("probe", "head", "lora", "full")
+ALIGNMENTS = ("none", "standardise", "euclidean")
+MONITORS = ("loss", "balanced_accuracy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """Settings of `eegfoundation.finetuning.fitting.fit`.
+
+    Raises
+    ------
+    ConfigError
+        A value is impossible, or two contradict each other.
+    """
+
+    strategy: str = "probe"
+    """What is learned. "probe": a linear readout of the frozen encoder's context vectors. "head":
+    spatial fusion and head, the encoder frozen. "lora": these, and low-rank additions to the
+    encoder's attention. "full": everything."""
+    alignment: str = "none"
+    """What is done to each session without labels: nothing, its context vectors standardised, or
+    its signals whitened. "standardise" needs a frozen encoder."""
+    epochs: int = 30
+    """Passes over the training windows at most. (The probe makes none.)"""
+    patience: int = 5
+    """Epochs without improvement on the validation windows after which training stops."""
+    monitor: str = "loss"
+    """What has to improve: "loss" or "balanced_accuracy"."""
+    batch_size: int = 16
+    """Windows per step."""
+    learning_rate: float | None = None
+    """Of AdamW, for fusion and head; None: what the configuration says."""
+    encoder_learning_rate: float | None = None
+    """For the encoder; None: ``learning_rate`` with "lora", a tenth of it with "full"."""
+    weight_decay: float | None = None
+    """Of weights, not of biases and norms; None: what the configuration says."""
+    class_weights: bool = True
+    """Let classes weigh alike in the loss, whatever their number of windows. (In the probe they
+    always do.)"""
+    augmentation: bool = False
+    """Make every training window a little different in every epoch, see
+    `eegfoundation.finetuning.data.augmented`."""
+    lora_rank: int = 8
+    """Rank of the additions."""
+    seed: int = 0
+    """Of initialisation, order, dropout and augmentation."""
+
+    def __post_init__(self) -> None:
+        choices = (("strategy", STRATEGIES), ("alignment", ALIGNMENTS), ("monitor", MONITORS))
+        for name, allowed in choices:
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name}={getattr(self, name)!r}; choose one of {allowed}.")
+        for name in ("epochs", "patience", "batch_size", "lora_rank"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}; it must be at least 1.")
+        for name in ("learning_rate", "encoder_learning_rate", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(f"{name}={value}; it must be 0 or more.")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed={self.seed}; it must lie between 0 and 2**32 - 1.")
+        if self.tunes_encoder and self.alignment == "standardise":
+            raise ConfigError(
+                f"alignment='standardise' needs a frozen encoder, strategy={self.strategy!r} "
+                "changes it; choose alignment='euclidean', or strategy='probe' or 'head'."
+            )
+        if self.strategy == "probe" and self.augmentation:
+            raise ConfigError(
+                "A probe is fitted to fixed features and has no use for augmentation; leave it "
+                "out, or choose another strategy."
+            )
+
+    @property
+    def tunes_encoder(self) -> bool:
+        """Whether the encoder changes."""
+        return self.strategy in ("lora", "full")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values by name, JSON-serialisable."""
+        return asdict(self)

@@ -1,0 +1,29 @@
+import pytest
+
+from eegfoundation.errors import ConfigError
+from eegfoundation.finetuning.settings import FinetuneSettings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "all"}, r"strategy='all'; choose one of \('probe', 'head', 'lora', 'full'\)"),
+        ({"alignment": "riemann"}, "alignment='riemann'; choose one of"),
+        ({"monitor": "accuracy"}, "monitor='accuracy'; choose one of"),
+        ({"epochs": 0}, "epochs=0; it must be at least 1"),
+        ({"patience": 0}, "patience=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"lora_rank": 0}, "lora_rank=0"),
+        ({"learning_rate": -1.0}, "learning_rate=-1.0; it must be 0 or more"),
+        ({"weight_decay": float("nan")}, "weight_decay=nan"),
+        ({"encoder_learning_rate": float("inf")}, "encoder_learning_rate=inf"),
+        ({"seed": -1}, "seed=-1"),
+        ({"strategy": "lora", "alignment": "standardise"}, "needs a frozen encoder"),
+        ({"strategy": "full", "alignment": "standardise"}, "'full' changes it"),
+        ({"strategy": "probe", "augmentation": True}, "no use for augmentation"),
+    ],
+)
+def test_impossible_settings_are_one_sentence(changes, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        FinetuneSettings(**changes)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,203 @@
+"""From labelled windows to a classifier, by every strategy."""
+
+import copy
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from eegfoundation import load_downstream_model
+from eegfoundation.errors import CheckpointError, TaskError
+from eegfoundation.evaluation.alignment import euclidean, standardise
+from eegfoundation.features import context_vectors
+from eegfoundation.finetuning.fitting import electrode_shares, fit, predict_trials
+from eegfoundation.finetuning.settings import FinetuneSettings
+from eegfoundation.models import fingerprint, save_downstream_model
+from eegfoundation.preprocessing import Preprocessing
+from eegfoundation.probe import fit_probe
+
+NONE = np.array([], dtype=int)
+
+
+def settings(strategy, **changes):
+    return FinetuneSettings(**{"strategy": strategy, "epochs": 4, "patience": 4, **changes})
+
+
+@pytest.mark.parametrize("alignment", ["none", "standardise", "euclidean"])
+def test_a_probe_is_the_probe_that_baselines_are_scored_by(trials, fold, encoder, alignment):
+    train, validation, test = fold
+    model = fit(trials, train, validation, encoder, settings("probe", alignment=alignment))
+    group = trials.group("session")
+    x = euclidean(trials.x, group) if alignment == "euclidean" else trials.x
+    context = context_vectors(x, trials.preprocessing, encoder, cache=False)
+    if alignment == "standardise":
+        context = standardise(context, group)
+    flat, used = context.reshape(len(x), -1), np.concatenate([train, validation])
+    probe = fit_probe(flat[used], trials.y[used], trials.subject[used], 2)
+    found = predict_trials(model, trials, test)
+    np.testing.assert_allclose(np.log(found), probe.predict_log_proba(flat[test]), atol=2e-4)
+    assert model.config.alignment == alignment
+
+
+def test_a_probe_learns_what_there_is_to_learn(trials, fold, encoder):
+    train, validation, test = fold
+    model = fit(trials, train, validation, encoder)
+    accuracy = (predict_trials(model, trials, test).argmax(1) == trials.y[test]).mean()
+    assert accuracy > 0.85
+    shares = electrode_shares(model, trials, test).mean(0)
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_shuffled_labels_teach_nothing(trials, fold, encoder):
+    train, validation, test = fold
+    found = []
+    for seed in range(4):
+        y = np.random.default_rng(seed).permutation(trials.y)
+        model = fit(dataclasses.replace(trials, y=y), train, validation, encoder)
+        found.append((predict_trials(model, trials, test).argmax(1) == trials.y[test]).mean())
+    assert 0.3 < np.mean(found) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes"),
+    [
+        ("head", {"alignment": "standardise"}),
+        ("head", {"augmentation": True, "monitor": "balanced_accuracy"}),
+        ("lora", {"alignment": "euclidean"}),
+        ("full", {"augmentation": True}),
+    ],
+)
+def test_strategies_learn_and_their_checkpoints_say_the_same(
+    trials, fold, encoder, narrow, tmp_path, strategy, changes
+):
+    train, validation, test = fold
+    before = fingerprint(encoder)
+    history = []
+    model = fit(
+        trials,
+        train,
+        validation,
+        encoder,
+        settings(strategy, epochs=6, **changes),
+        config=narrow,
+        history=history,
+    )
+    assert fingerprint(encoder) == before
+    assert not model.training
+    assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
+    assert set(history[0]) == {"epoch", "loss", "eval_loss", "eval_balanced_accuracy"}
+    assert history[-1]["loss"] < history[0]["loss"]
+    found = predict_trials(model, trials, test)
+    assert (found.argmax(1) == trials.y[test]).mean() > 0.6
+
+    config = model.config
+    assert config.encoder == "somewhere"
+    assert config.encoder_tuned == (strategy in ("lora", "full"))
+    assert (config.encoder_sha256 == before) == (strategy == "head")
+    assert config.trained_on == "120 windows of 5 subjects (60 open, 60 closed)"
+    assert (config.num_channel, config.seq_len, config.class_names) == (5, 400, ["open", "closed"])
+    save_downstream_model(model, tmp_path / "m.pth", tmp_path / "m.json")
+    loaded = load_downstream_model(tmp_path / "m.pth", tmp_path / "m.json")
+    if strategy == "head":
+        loaded.attach_encoder(encoder)
+    np.testing.assert_allclose(predict_trials(loaded, trials, test), found, atol=1e-5)
+
+
+def test_the_weights_are_those_of_the_best_epoch(trials, fold, encoder, narrow):
+    """A rate far too high: later epochs are worse."""
+    train, validation, _ = fold
+    history = []
+    chosen = settings("head", epochs=8, patience=3, learning_rate=0.03)
+    model = fit(trials, train, validation, encoder, chosen, config=narrow, history=history)
+    losses = [row["eval_loss"] for row in history]
+    assert losses.index(min(losses)) == len(losses) - 4 or len(losses) == 8
+    p = predict_trials(model, trials, validation)
+    loss = -np.log(p[np.arange(len(validation)), trials.y[validation]]).mean()  # classes are equal
+    assert loss == pytest.approx(min(losses), abs=1e-4)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_was_stopped_early_stays_stopped(trials, fold, encoder, narrow, tmp_path, lost):
+    """Killed after the last epoch, or before its checkpoint was written."""
+    train, validation, _ = fold
+    chosen = settings("head", epochs=20, patience=2, learning_rate=0.03)
+    results = []
+    for _ in range(2):
+        history = []
+        model = fit(
+            *(trials, train, validation, encoder, chosen),
+            out=tmp_path,
+            config=narrow,
+            history=history,
+        )
+        results.append((history, model.state_dict()))
+        last = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+        if lost:
+            (last / "trainer_state.json").unlink()
+    assert len(results[0][0]) < 20
+    assert results[0][0] == results[1][0]
+    for key, value in results[0][1].items():
+        assert torch.equal(value, results[1][1][key]), key
+
+
+def test_a_best_checkpoint_that_is_gone_is_named(trials, fold, encoder, narrow, tmp_path):
+    train, validation, _ = fold
+    chosen = settings("head", epochs=20, patience=2, learning_rate=0.03)
+    arguments = (trials, train, validation, encoder, chosen)
+    fit(*arguments, out=tmp_path, config=narrow)
+    best = min(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+    shutil.rmtree(best)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is gone; start again"):
+        fit(*arguments, out=tmp_path, config=narrow)
+
+
+def test_the_seed_decides_and_nothing_else(trials, fold, encoder, narrow):
+    train, validation, test = fold
+    found = []
+    for seed, noise in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(noise)
+        state = torch.get_rng_state()
+        model = fit(
+            trials, train, validation, encoder, settings("head", epochs=2, seed=seed), config=narrow
+        )
+        assert torch.equal(torch.get_rng_state(), state)
+        found.append(predict_trials(model, trials, test))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert np.abs(found[0] - found[2]).max() > 1e-3
+
+
+def test_without_validation_it_runs_through(trials, fold, encoder, narrow):
+    history = []
+    fit(trials, fold[0], NONE, encoder, settings("head"), config=narrow, history=history)
+    assert [set(row) for row in history] == [{"epoch", "loss"}] * 4
+
+
+def test_alignment_is_within_a_session_and_by_the_windows_given(trials, fold, encoder):
+    train, validation, test = fold
+    model = fit(trials, train, validation, encoder, settings("probe", alignment="standardise"))
+    whole = predict_trials(model, trials, test)
+    alone = predict_trials(model, trials.select(test))
+    np.testing.assert_allclose(alone, whole, atol=1e-5)  # others' sessions say nothing
+    few = predict_trials(model, trials.select(test[:3]))
+    assert np.abs(few - whole[:3]).max() > 1e-4
+
+
+def test_what_cannot_be_learned_from_is_one_sentence(trials, fold, encoder):
+    train, validation, _ = fold
+    only = train[trials.y[train] == 0]
+    for strategy in ("probe", "head"):
+        with pytest.raises(TaskError, match=r"class \['closed'\]; add some"):
+            fit(trials, only, NONE, encoder, settings(strategy))
+    other = dataclasses.replace(trials, preprocessing=Preprocessing(highpass=1.0))
+    with pytest.raises(TaskError, match="highpass"):
+        fit(other, train, validation, encoder)
+
+
+def test_an_encoder_in_training_stays_in_training(trials, fold, encoder):
+    own = copy.deepcopy(encoder).train()
+    model = fit(trials, *fold[:2], own)
+    predict_trials(model, trials, fold[2])
+    assert own.training
+    assert all(p.requires_grad for p in own.parameters())
