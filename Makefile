@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+INTEGRATIONS := .venv-integrations
 
-.PHONY: demo test test-long format clean
+.PHONY: demo test test-long test-integrations format clean
 
 demo: $(INSTALLED)  ## recording -> tokens -> embeddings -> probabilities -> report, in demo_output/
 	$(BIN)/eegfoundation demo --out demo_output
@@ -17,6 +18,9 @@ test: $(INSTALLED)  ## lint, types and tests
 test-long: $(INSTALLED)  ## the tests that take many minutes
 	$(BIN)/python -m pytest -m long
 
+test-integrations: $(INTEGRATIONS)/.installed  ## with MOABB, in an environment of its own
+	$(INTEGRATIONS)/bin/python -m pytest tests/integrations
+
 format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -28,5 +32,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# MOABB's dependencies contradict constraints.txt (python-dateutil), so it has versions of its own
+$(INTEGRATIONS)/.installed: pyproject.toml constraints-integrations.txt
+	$(PYTHON) -m venv $(INTEGRATIONS)
+	$(INTEGRATIONS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-integrations.txt -e . moabb pytest
+	touch $@
+
 clean:
-	rm -rf .venv build dist demo_output
+	rm -rf .venv $(INTEGRATIONS) build dist demo_output

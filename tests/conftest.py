@@ -6,6 +6,14 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_context_of_other_days(tmp_path_factory):
+    """Context vectors are kept on disk: a test that finds yesterday's would test nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EEGFOUNDATION_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def encoder():
     """Random and tiny, but alike for alike amplitudes, as training makes them.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SimulatedTrainingWarning,
         UntrainedWeightsWarning,
     )
+    from eegfoundation.estimators import EEGFoundationClassifier, EEGFoundationFeatures
     from eegfoundation.models import load_downstream_model, load_encoder
     from eegfoundation.prediction import predict
     from eegfoundation.preprocessing import Preprocessing, preprocess
@@ -29,7 +30,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AmplitudeTokenizer",
+    "EEGFoundationClassifier",
     "EEGFoundationError",
+    "EEGFoundationFeatures",
     "Embeddings",
     "Preprocessing",
     "Recording",
@@ -46,7 +49,9 @@ __all__ = [
 
 _HOME = {
     "AmplitudeTokenizer": "tokenizer",
+    "EEGFoundationClassifier": "estimators",
     "EEGFoundationError": "errors",
+    "EEGFoundationFeatures": "estimators",
     "Embeddings": "embedding",
     "Preprocessing": "preprocessing",
     "Recording": "recording",

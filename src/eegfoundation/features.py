@@ -73,9 +73,10 @@ def context_vectors(
 
     ours, its = preprocessing.to_dict(), encoder.preprocessing.to_dict()
     if different := [name for name in DECISIVE_SETTINGS if ours[name] != its[name]]:
+        found, expected = (", ".join(f"{n}={d[n]!r}" for n in different) for d in (ours, its))
         raise TaskError(
-            f"The windows were preprocessed with { ({n: ours[n] for n in different}) }, the encoder "
-            f"expects { ({n: its[n] for n in different}) }; load them with encoder.preprocessing."
+            f"The windows were preprocessed with {found}, the encoder expects {expected}; load "
+            "them with encoder.preprocessing."
         )
     x = np.ascontiguousarray(x, dtype=np.float32)
     path = cache_folder() / f"{_name(x, encoder)}.npy"

@@ -1,0 +1,571 @@
+"""The encoder and its classifiers as scikit-learn knows them: `fit`, `transform`, `predict`.
+
+`EEGFoundationFeatures` turns EEG into a table for any estimator; `EEGFoundationClassifier` is
+`eegfoundation.finetuning.fitting.fit` behind scikit-learn's interface, so that pipelines,
+`GridSearchCV` and MOABB take it as it is.
+
+Both take whole signals, unlike other estimators: arrays (n, n_chans, n_times), `mne.Epochs`, or
+lists of paths. scikit-learn's own checks speak of tables (n, n_features); which of them apply, and
+why others cannot, is listed in docs/scikit_learn.md and run by the tests.
+
+Trade-off: a fitted estimator holds its encoder, so that its pickle is complete (25 MB) and goes on
+giving the same numbers where another version of the package is installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from eegfoundation.errors import ConfigError, ModelInputError
+from eegfoundation.samples import Reading, Samples, read_samples, usable_mean
+
+if TYPE_CHECKING:
+    from eegfoundation.models import EEGFoundationModel
+    from eegfoundation.preprocessing import Preprocessing
+    from eegfoundation.tasks.task import Trials
+
+logger = logging.getLogger("eegfoundation")
+
+POOLINGS = ("channels", "mean")
+
+
+class _TakesSignals(BaseEstimator):
+    """What the transformer and the classifier share: parameters of reading, and the encoder."""
+
+    model: Any
+    sfreq: float | None
+    ch_names: Sequence[str] | None
+    units: str | None
+    window: float | None
+    line_freq: float | None
+    device: Any
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True  # paths
+        tags.input_tags.allow_nan = True  # samples that cannot be used
+        return tags
+
+    def _encoder(self) -> EEGFoundationModel:
+        from eegfoundation.models import EEGFoundationModel, load_encoder
+
+        if isinstance(self.model, EEGFoundationModel):
+            return self.model if self.device is None else self.model.to(self.device)
+        if not isinstance(self.model, str | Path):
+            raise ConfigError(
+                f"model is of type {type(self.model).__name__}; expected a name, a folder, or an "
+                "encoder."
+            )
+        return load_encoder(self.model, device=self.device)
+
+    def _read_first(self, X: Any, encoder: EEGFoundationModel) -> Samples:
+        """Read what is fitted to, and keep what was decided on the way."""
+        wanted = encoder.preprocessing
+        if self.line_freq is not None:
+            wanted = dataclasses.replace(wanted, notch=self.line_freq)
+        samples = self._read(X, wanted)
+        self.preprocessing_ = samples.preprocessing
+        return samples
+
+    def _read(self, X: Any, preprocessing: Preprocessing) -> Samples:
+        names = None if self.ch_names is None else tuple(self.ch_names)
+        reading = Reading(sfreq=self.sfreq, ch_names=names, units=self.units, window=self.window)
+        return read_samples(X, preprocessing, reading)
+
+
+class EEGFoundationFeatures(TransformerMixin, _TakesSignals):
+    """Context vectors of a frozen encoder as a table, one row per sample.
+
+    Nothing is learned but the montage, the mains frequency and, for channels that are missing or
+    unusable in a sample, the mean vector that takes their place.
+
+    Parameters
+    ----------
+    model : str | Path | EEGFoundationModel
+        An encoder, or what `load_encoder` takes.
+    sfreq : float | None
+        Sampling rate in Hz. Arrays need it; epochs and files know theirs.
+    ch_names : sequence of str | None
+        Names of an array's channels, or the channels to use of epochs and files. An array without
+        them has electrodes of unknown position.
+    units : {"V", "mV", "uV", "nV"} | None
+        None: microvolts for arrays, volts for MNE objects, what the file says for files.
+    pooling : {"channels", "mean"}
+        Channels side by side, n_chans * E features; or their average, E features.
+    window : float | None
+        Seconds. Samples are cut into windows of this length and their vectors averaged. None:
+        arrays and epochs stay whole, files are cut into 10 s.
+    line_freq : float | None
+        Mains frequency in Hz; None: what epochs and files say, else what is detected.
+    device : str | torch.device | None
+        None: where the encoder is, or the CPU.
+
+    Attributes
+    ----------
+    ch_names_ : tuple of str
+        Channels of what was fitted to.
+    positions_ : ndarray, shape (n_chans, 3)
+        Metres, NaN where unknown.
+    preprocessing_ : Preprocessing
+        Done to every sample.
+    fill_ : ndarray, shape (n_chans, E) or (1, E)
+        What takes the place of a missing vector: the mean over the samples fitted to.
+    encoder_ : EEGFoundationModel
+
+    Notes
+    -----
+    Samples to transform may come from another montage. With "mean" any channels do. With
+    "channels" each electrode is read from the nearest one, 4 cm away at most (neighbours in the
+    10-20 system), as `eegfoundation.models.readout` does.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from eegfoundation.estimators import EEGFoundationFeatures
+    >>> features = EEGFoundationFeatures(sfreq=250, ch_names=["C3", "Cz", "C4"])
+    >>> pipeline = make_pipeline(features, StandardScaler(), LogisticRegression())
+    """
+
+    def __init__(
+        self,
+        model: Any = "small",
+        *,
+        sfreq: float | None = None,
+        ch_names: Sequence[str] | None = None,
+        units: str | None = None,
+        pooling: str = "channels",
+        window: float | None = None,
+        line_freq: float | None = None,
+        device: Any = None,
+    ) -> None:
+        self.model = model
+        self.sfreq = sfreq
+        self.ch_names = ch_names
+        self.units = units
+        self.pooling = pooling
+        self.window = window
+        self.line_freq = line_freq
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the montage and what stands for missing channels.
+
+        Parameters
+        ----------
+        X : ndarray (n, n_chans, n_times) | mne.Epochs | sequence of paths
+            Arrays in microvolts, NaN where unusable. A path is one sample.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        EEGFoundationError
+            If `X` cannot be read; the message says what to do.
+        """
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """`fit` and `transform` with one pass of the encoder.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        features : ndarray, shape (n, n_features)
+            float32.
+        """
+        if self.pooling not in POOLINGS:
+            raise ConfigError(f"pooling={self.pooling!r}; choose one of {POOLINGS}.")
+        self.encoder_ = self._encoder()
+        samples = self._read_first(X, self.encoder_)
+        self.ch_names_, self.positions_ = samples.ch_names, samples.positions
+        vectors = self._vectors(samples)
+        self.fill_ = np.nan_to_num(usable_mean(vectors, axis=0))
+        return self._filled(vectors)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Compute features.
+
+        Parameters
+        ----------
+        X
+            As in `fit`.
+
+        Returns
+        -------
+        features : ndarray, shape (n, n_features)
+            float32.
+
+        Raises
+        ------
+        ModelInputError
+            If no channel is, or lies near, one of those that were fitted to.
+        """
+        check_is_fitted(self)
+        samples = self._read(X, self.preprocessing_)
+        return self._filled(self._vectors(samples))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the features: ``C3_e000``, or ``e000`` for the average over channels."""
+        check_is_fitted(self)
+        rows = [f"{name}_" for name in self.ch_names_] if self.pooling == "channels" else [""]
+        width = self.fill_.shape[1]
+        return np.array([f"{row}e{i:03d}" for row in rows for i in range(width)], dtype=object)
+
+    def _vectors(self, samples: Samples) -> np.ndarray:
+        """(n, n_chans, E) or (n, 1, E), NaN where there is none."""
+        from eegfoundation.features import context_vectors
+
+        context = context_vectors(samples.x, samples.preprocessing, self.encoder_)
+        vectors = samples.mean(context)
+        if self.pooling == "mean":
+            return usable_mean(vectors, axis=1)[:, None]
+        return self._on_own_channels(vectors, samples)
+
+    def _on_own_channels(self, vectors: np.ndarray, samples: Samples) -> np.ndarray:
+        """Vectors (n, C, E) of any channels -> (n, n_chans, E) of those fitted to."""
+        from eegfoundation.models.readout import REACH
+
+        if samples.ch_names == self.ch_names_:
+            return vectors
+        offset = self.positions_[:, None] - samples.positions[None]
+        distance = np.nan_to_num(np.linalg.norm(offset, axis=-1), nan=np.inf)
+        near = distance.min(1) <= REACH
+        if not near.any():
+            raise ModelInputError(
+                f"None of the {len(samples.ch_names)} channels lies within {100 * REACH:g} cm of "
+                f"one of the {len(self.ch_names_)} that this was fitted to; give channels of known "
+                "position over the same part of the head, or choose pooling='mean'."
+            )
+        return np.where(near[:, None], vectors[:, distance.argmin(1)], np.nan)
+
+    def _filled(self, vectors: np.ndarray) -> np.ndarray:
+        known = np.isfinite(vectors)
+        return np.where(known, vectors, self.fill_).reshape(len(vectors), -1)
+
+
+class EEGFoundationClassifier(ClassifierMixin, _TakesSignals):
+    """Classifier of EEG on top of a pretrained encoder.
+
+    Parameters
+    ----------
+    model : str | Path | EEGFoundationModel
+        An encoder, or what `load_encoder` takes.
+    strategy : {"probe", "head", "lora", "full"}
+        What is learned, see `eegfoundation.finetuning.settings.FinetuneSettings`: a logistic
+        regression on frozen features (seconds), fusion and head (minutes on a laptop), these and
+        additions to the encoder's attention, or everything.
+    alignment : {"none", "standardise", "euclidean"}
+        What is done to each recording without labels. All samples of one call to `predict` count
+        as one recording, unless `sessions` or the epochs' metadata say otherwise: with alignment, a
+        prediction depends on what it is predicted together with.
+    sfreq : float | None
+        Sampling rate in Hz. Arrays need it; epochs and files know theirs.
+    ch_names : sequence of str | None
+        Names of an array's channels, or the channels to use of epochs and files. An array without
+        them has electrodes of unknown position.
+    units : {"V", "mV", "uV", "nV"} | None
+        None: microvolts for arrays, volts for MNE objects, what the file says for files.
+    window : float | None
+        Seconds. Samples are cut into windows of this length, all of which bear the sample's label;
+        its probabilities are their average. None: arrays and epochs stay whole, files are cut into
+        10 s.
+    line_freq : float | None
+        Mains frequency in Hz; None: what epochs and files say, else what is detected.
+    validation : float
+        Share of the subjects (of the samples, if there is one subject) that decides when to stop;
+        the probe, which never stops, does not need it.
+    epochs, patience, batch_size : int
+        Of all strategies but the probe.
+    learning_rate, weight_decay : float | None
+        Likewise; None: the published defaults.
+    augmentation : bool
+        Likewise.
+    random_state : int | RandomState | None
+        Of initialisation, order and dropout, and of who validates.
+    device : str | torch.device | None
+        Of the encoder; None: where it is, or the CPU.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_classes,)
+        Labels, sorted; of any type.
+    model_ : EEGFoundationForClassification
+        What was trained; `save_downstream_model` saves it.
+    preprocessing_ : Preprocessing
+        Done to every sample.
+
+    Notes
+    -----
+    Whom a sample is from is said by ``groups`` in `fit`, else by a column "subject" of the epochs'
+    metadata (MOABB fills it), else by the files. Penalties and stopping are then decided on
+    subjects that are not learned from. With metadata routing, ``groups`` and ``sessions`` are asked
+    for as usual: ``EEGFoundationClassifier().set_fit_request(groups=True)``.
+
+    Examples
+    --------
+    >>> from eegfoundation.estimators import EEGFoundationClassifier
+    >>> from eegfoundation.synthetic import simulate_motor_imagery
+    >>> session = simulate_motor_imagery(["C3", "Cz", "C4"], n_trials_per_class=6)
+    >>> x, y = session.trials()
+    >>> classifier = EEGFoundationClassifier(sfreq=250, ch_names=session.ch_names)
+    >>> classifier.fit(x[:12], y[:12]).predict(x[12:]).shape
+    (12,)
+    """
+
+    def __init__(
+        self,
+        model: Any = "small",
+        *,
+        strategy: str = "probe",
+        alignment: str = "none",
+        sfreq: float | None = None,
+        ch_names: Sequence[str] | None = None,
+        units: str | None = None,
+        window: float | None = None,
+        line_freq: float | None = None,
+        validation: float = 0.2,
+        epochs: int = 30,
+        patience: int = 5,
+        batch_size: int = 16,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        augmentation: bool = False,
+        random_state: Any = 0,
+        device: Any = None,
+    ) -> None:
+        self.model = model
+        self.strategy = strategy
+        self.alignment = alignment
+        self.sfreq = sfreq
+        self.ch_names = ch_names
+        self.units = units
+        self.window = window
+        self.line_freq = line_freq
+        self.validation = validation
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.augmentation = augmentation
+        self.random_state = random_state
+        self.device = device
+
+    def fit(self, X: Any, y: Any, groups: Any = None, sessions: Any = None) -> Self:
+        """Train.
+
+        Parameters
+        ----------
+        X : ndarray (n, n_chans, n_times) | mne.Epochs | sequence of paths
+            Arrays in microvolts, NaN where unusable. A path is one sample.
+        y : sequence of length n
+            Labels.
+        groups : sequence of length n | None
+            Subject of each sample.
+        sessions : sequence of length n | None
+            Recording of each sample, unique within its subject, for alignment.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        EEGFoundationError
+            If `X` cannot be read or does not fit `y`; the message says what to do.
+        """
+        from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
+        from sklearn.utils.multiclass import check_classification_targets
+
+        from eegfoundation.finetuning.fitting import fit
+        from eegfoundation.finetuning.settings import FinetuneSettings
+
+        if not 0 < self.validation < 1:
+            raise ConfigError(f"validation={self.validation}; a share between 0 and 1 is needed.")
+        if y is None:
+            raise ModelInputError("requires y to be passed, but the target y is None: give labels.")
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31)
+        settings = FinetuneSettings(
+            strategy=self.strategy,
+            alignment=self.alignment,
+            epochs=self.epochs,
+            patience=self.patience,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            augmentation=self.augmentation,
+            seed=int(seed),
+        )
+        y = column_or_1d(y, warn=True)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ModelInputError(
+                f"y has 1 class at most, {self.classes_.tolist()}; at least two classes are needed."
+            )
+        encoder = self._encoder()
+        samples = self._read_first(X, encoder)
+        trials = self._trials(samples, codes, groups, sessions)
+        train = validation = np.arange(len(trials))
+        if self.strategy == "probe":
+            validation = train[:0]
+        else:
+            train, validation = _split(trials, samples, self.validation, settings.seed)
+        self.model_ = fit(trials, train, validation, encoder, settings)
+        return self
+
+    def predict_proba(self, X: Any, sessions: Any = None) -> np.ndarray:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X
+            As in `fit`; other channels are accepted. The probe reads each of its electrodes from
+            the nearest one, 4 cm away at most.
+        sessions : sequence of length n | None
+            Recording of each sample, for alignment.
+
+        Returns
+        -------
+        probability : ndarray, shape (n, n_classes)
+            In the order of `classes_`. Samples without any usable channel get what the classifier
+            answers to an average one.
+
+        Raises
+        ------
+        ModelInputError
+            If the probe knows none of the channels.
+        """
+        from eegfoundation.finetuning.fitting import predict_trials
+
+        check_is_fitted(self)
+        samples = self._read(X, self.preprocessing_)
+        trials = self._trials(samples, np.zeros(samples.n_samples, dtype=int), None, sessions)
+        found = predict_trials(self.model_, trials).astype(np.float64)
+        usable = np.isfinite(samples.x).any((1, 2))
+        # windows of nothing do not vote where others of the sample do
+        mean = samples.mean(np.where(usable[:, None], found, np.nan))
+        mean = np.where(np.isfinite(mean), mean, samples.mean(found))
+        return mean / mean.sum(1, keepdims=True)
+
+    def predict(self, X: Any, sessions: Any = None) -> np.ndarray:
+        """Label of each sample.
+
+        Parameters
+        ----------
+        X, sessions
+            As in `predict_proba`.
+
+        Returns
+        -------
+        labels : ndarray, shape (n,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X, sessions).argmax(1)]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, sessions: Any = None) -> float:
+        """Share of right predictions.
+
+        Parameters
+        ----------
+        X, sessions
+            As in `predict_proba`.
+        y : sequence of length n
+            True labels.
+        sample_weight : sequence of length n | None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        from sklearn.metrics import accuracy_score
+
+        return float(accuracy_score(y, self.predict(X, sessions), sample_weight=sample_weight))
+
+    def _trials(self, samples: Samples, codes: np.ndarray, groups: Any, sessions: Any) -> Trials:
+        """Windows with their labels and owners."""
+        from eegfoundation.tasks.task import Trials
+
+        n = samples.n_samples
+        columns = {"y": codes, "groups": groups, "sessions": sessions}
+        for name, values in columns.items():
+            if values is not None and len(values) != n:
+                raise ModelInputError(
+                    f"{name} has {len(values)} entries for {n} samples; expected one for each."
+                )
+
+        def texts(given: Any, found: np.ndarray | None) -> np.ndarray:
+            values = found if given is None else np.asarray(given)
+            if values is None:
+                values = np.zeros(n, dtype=int)
+            return values.astype(str)[samples.sample]
+
+        return Trials(
+            x=samples.x,
+            y=codes[samples.sample],
+            subject=texts(groups, samples.subject),
+            session=texts(sessions, samples.session),
+            run=samples.sample.astype(str),
+            classes=tuple(str(label) for label in self.classes_),
+            ch_names=samples.ch_names,
+            positions=samples.positions,
+            preprocessing=samples.preprocessing,
+        )
+
+
+def _split(
+    trials: Trials, samples: Samples, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows to learn from and windows that say when to stop: of other subjects, or samples.
+
+    With too few of them for both parts to hold every class, all are learned from.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    together = trials.subject
+    if len(np.unique(together)) == 1:
+        together = samples.sample.astype(str)
+    n_classes = len(trials.classes)
+    smallest = min(len(np.unique(together[trials.y == label])) for label in range(n_classes))
+    n_folds = min(round(1 / share), smallest)
+    if n_folds > 1:
+        folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+        for train, validation in folds.split(trials.x[:, 0, 0], trials.y, together):
+            if all(len(np.unique(trials.y[part])) == n_classes for part in (train, validation)):
+                return train, validation
+    logger.warning(
+        f"{len(np.unique(together))} subjects or samples are too few to set some aside for "
+        "validation: training runs through all epochs"
+    )
+    everything = np.arange(len(trials))
+    return everything, everything[:0]
