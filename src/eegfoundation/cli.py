@@ -18,6 +18,8 @@ from eegfoundation.corpus.builder import build_corpus
 from eegfoundation.demo import demo
 from eegfoundation.embedding import embed_files
 from eegfoundation.errors import EEGFoundationError
+from eegfoundation.evaluation.run import evaluate
+from eegfoundation.finetuning.run import finetune
 from eegfoundation.info import info
 from eegfoundation.prediction import predict_files
 from eegfoundation.pretraining.run import pretrain
@@ -32,6 +34,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "info": info,
     "build-corpus": build_corpus,
     "pretrain": pretrain,
+    "finetune": finetune,
+    "evaluate": evaluate,
     "report": report,
 }
 

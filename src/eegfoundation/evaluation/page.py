@@ -1,0 +1,181 @@
+"""The page of results, made of the result files: no number on it was typed.
+
+python -m eegfoundation.evaluation.page [results [docs/results.md]]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eegfoundation.errors import TaskError
+from eegfoundation.outputs import new_file
+
+_INTRODUCTION = """# Results
+
+Made from the files in `results/` by `python -m eegfoundation.evaluation.page`; nothing here was
+typed. Every row of a table saw the same windows and the same folds.
+
+- **Alignment** looks at the unlabelled windows of the recording that is predicted, all of them.
+  *none* does not. *standardise*: features to mean 0 and deviation 1 within a session; *euclidean*:
+  signals whitened by the session's mean covariance; *riemann*: covariances recentred by their
+  geometric mean.
+- **Validation** is balanced accuracy without any test window: cross-validated over the people to
+  learn from (the probe and the baselines), or on the validation windows (what is fine-tuned). It
+  chooses the row of each model that is marked **\\***, and the *best* baseline. The *highest*
+  baseline is the one with the highest score on the test windows.
+- **95%** intervals are percentiles of 2,000 draws of test subjects; differences are paired. ± is
+  the deviation over seeds.
+- Baselines whose name ends in a reference got the recording as the encoder gets it, the others as
+  it was recorded.
+"""
+
+
+def make_page(results: str | Path = "results") -> str:
+    """Write the page of all results in a folder.
+
+    Parameters
+    ----------
+    results : path
+        Folder of what ``eegfoundation evaluate`` wrote.
+
+    Returns
+    -------
+    page : str
+        Markdown.
+
+    Raises
+    ------
+    TaskError
+        If a file there is no result.
+    """
+    sections = [_INTRODUCTION]
+    for path in sorted(Path(results).glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            sections.append(_section(path.stem, content))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TaskError(
+                f"{path} is not a result of `eegfoundation evaluate`; move it elsewhere."
+            ) from error
+    return "\n".join(sections)
+
+
+def _section(name: str, content: Mapping[str, Any]) -> str:
+    rows = sorted(content["rows"], key=lambda row: -row["balanced_accuracy"])
+    counts, subjects = content["trial_counts"], content["subjects"]
+    lines = [f"## {name}", "", f"{_capital(content['title'])}: {_setting(content)}", ""]
+    if "notice" in content:
+        lines += [f"**{content['notice']}**", ""]
+    if len(counts) == 1:
+        (parts,) = counts.values()
+        (people,) = subjects.values()
+        lines.append(_line(["part", "subjects", *content["classes"]]))
+        lines += ["|---" * (2 + len(content["classes"])) + "|"]
+        for part, windows in parts.items():
+            cells = [part, str(len(people[part])), *(str(n) for n in windows.values())]
+            lines.append(_line(cells))
+    else:
+        tested = [
+            sum(one["test"][label] for one in counts.values()) for label in content["classes"]
+        ]
+        words = ", ".join(
+            f"{n} {label}" for n, label in zip(tested, content["classes"], strict=True)
+        )
+        lines.append(f"Tested in {len(counts)} folds: {words}.")
+    if content["left_out"]:
+        lines += ["", f"In no fold, with too little to divide: {', '.join(content['left_out'])}."]
+    lines += ["", *_table(rows), ""]
+    lines += _differences(rows)
+    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+    lines += ["```", content["command"], "```", "", f"{versions}.", ""]
+    if "citation" in content:
+        lines += [f"Recordings: {content['citation']}", ""]
+    return "\n".join(lines)
+
+
+def _setting(content: Mapping[str, Any]) -> str:
+    words = [f"windows of {content['window_seconds']:g} s, {len(content['channels'])} channels"]
+    split = f" {content['split']}" if content["split"] else ""
+    words.append(f"protocol {content['protocol']}{split}")
+    if content["shots"]:
+        words.append(
+            f"learnt from {content['shots']} labelled windows per class, {content['seeds']} draws"
+        )
+    return ", ".join(words) + "."
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "| | model | kind | strategy | alignment | validation | balanced accuracy | 95% | AUROC "
+        "| AUC-PR | kappa | weighted F1 | ECE | Brier |",
+        "|---" * 14 + "|",
+    ]
+    for row in rows:
+        accuracy = _number(row["balanced_accuracy"])
+        if row["seeds"] > 1:
+            accuracy += f" ± {_number(row['balanced_accuracy_sd'])}"
+        cells = [
+            "\\*" if row["best"] else "",
+            row["model"] + (f" ({row['note']})" if "note" in row else ""),
+            row["kind"],
+            row["strategy"],
+            row["alignment"],
+            _number(row["validation_balanced_accuracy"]),
+            f"**{accuracy}**" if row["kind"] == "ours" else accuracy,
+            _ends(row["interval"]),
+            *(_number(row[name]) for name in ("auroc", "auc_pr", "kappa", "weighted_f1")),
+            *(_number(row["calibration"][name]) for name in ("ece", "brier")),
+        ]
+        lines.append(_line(cells))
+    return lines
+
+
+def _differences(rows: list[dict[str, Any]]) -> list[str]:
+    """Ours above others."""
+    lines = []
+    for row in rows:
+        for name, other in row.get("differences", {}).items():
+            mark = " \\*" if row["best"] else ""
+            cells = [
+                f"{row['strategy']}, {row['alignment']}{mark}",
+                name,
+                f"{other['model']}, {other['alignment']}",
+                f"{other['mean']:+.3f}",
+                _ends(other["interval"], sign="+"),
+            ]
+            lines.append(_line(cells))
+    if not lines:
+        return []
+    return ["| ours | above | which is | difference | 95% |", "|---" * 5 + "|", *lines, ""]
+
+
+def _line(cells: list[str]) -> str:
+    """One line of a table; a user's labels may hold anything."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _ends(ends: list[float] | None, sign: str = "") -> str:
+    return "" if ends is None else f"{ends[0]:{sign}.3f} to {ends[1]:{sign}.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def main(arguments: list[str]) -> None:
+    """Write docs/results.md."""
+    source, target = [*arguments, *("results", "docs/results.md")[len(arguments) :]][:2]
+    with new_file(target, overwrite=True) as unfinished:
+        unfinished.write_text(make_page(source), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,273 @@
+"""What is compared: one row per model, strategy and alignment, all on the same windows and folds.
+
+To compare something else, add a `Row` to the list that `make_rows` returns.
+
+Features are computed when a row first asks for them and kept for its other folds; context vectors
+also lie on disk (`eegfoundation.features`). Baselines get the recording as it is, and as the
+encoder gets it, whose reference is part of the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from eegfoundation.errors import TaskError
+from eegfoundation.evaluation import baselines
+from eegfoundation.evaluation.alignment import euclidean, recentre, standardise
+from eegfoundation.evaluation.folds import Fold
+from eegfoundation.evaluation.row import (
+    ALIGNMENTS,
+    STRATEGIES,
+    Features,
+    Material,
+    Row,
+    accuracy,
+    ensemble,
+    linear_row,
+)
+
+
+def make_rows(
+    material: Material, strategies: Sequence[str], alignments: Sequence[str] = ALIGNMENTS
+) -> list[Row]:
+    """Everything that is compared.
+
+    Parameters
+    ----------
+    material : Material
+    strategies : sequence of str
+        Of ours: some of `STRATEGIES`.
+    alignments : sequence of str
+        Some of `ALIGNMENTS`; a row has those that suit it.
+
+    Returns
+    -------
+    rows : list of Row
+        Baselines, the random twin, ours.
+
+    Raises
+    ------
+    TaskError
+        If a strategy or an alignment is unknown.
+    """
+    for name, asked, known in (
+        ("strategies", strategies, STRATEGIES),
+        ("alignments", alignments, ALIGNMENTS),
+    ):
+        if not asked or set(asked) - set(known):
+            raise TaskError(f"{name}={list(asked)}; choose some of {list(known)}.")
+    rows = [*_baselines(material), *_probes(material, twin=True)]
+    for strategy in dict.fromkeys(strategies):
+        if strategy == "probe":
+            rows += _probes(material, twin=False)
+        elif strategy == "probe+covariance":
+            rows += _with_covariance(material)
+        else:
+            rows += _tuned(material, strategy)
+    return [row for row in rows if row.alignment in alignments]
+
+
+def _baselines(material: Material) -> Iterator[Row]:
+    for suffix, trials in material.sources():
+        whitened = _once(functools.partial(euclidean, trials.x, material.session))
+        for name, bands in (("1-Hz bins", baselines.ONE_HERTZ), ("7 bands", baselines.BANDS)):
+            for kind, piece in (("", None), (", Welch", baselines.WELCH_SECONDS)):
+                power = functools.partial(
+                    baselines.band_power, sfreq=trials.sfreq, bands=bands, piece=piece
+                )
+                yield from _aligned_rows(
+                    material, f"band power, {name}{kind}{suffix}", power, trials.x, whitened
+                )
+        yield from _tangent_rows(material, f"tangent space{suffix}", trials.x, whitened)
+        if any(material.flicker_hz):
+            flicker = functools.partial(
+                baselines.canonical_correlations,
+                sfreq=trials.sfreq,
+                frequencies=[hz for hz in material.flicker_hz if hz],
+                lowpass=trials.preprocessing.lowpass,
+            )
+            name = f"canonical correlation{suffix}"
+            yield from _aligned_rows(material, name, flicker, trials.x, whitened)
+            yield _training_free(material, name, flicker, trials.x)
+
+
+def _aligned_rows(
+    material: Material,
+    model: str,
+    features: Callable[[np.ndarray], np.ndarray],
+    x: np.ndarray,
+    whitened: Callable[[], np.ndarray],
+) -> Iterator[Row]:
+    """Rows of features that each window has by itself: as they are, standardised, of whitened."""
+    plain = _once(lambda: features(x))
+    aligned: dict[str, Callable[[], np.ndarray]] = {
+        "none": plain,
+        "standardise": _once(lambda: standardise(plain(), material.session)),
+        "euclidean": _once(lambda: features(whitened())),
+    }
+    for alignment, found in aligned.items():
+        yield linear_row(
+            material,
+            model,
+            "baseline",
+            alignment,
+            functools.partial(_whatever_fold, found),
+        )
+
+
+def _tangent_rows(
+    material: Material, model: str, x: np.ndarray, whitened: Callable[[], np.ndarray]
+) -> Iterator[Row]:
+    for alignment in ALIGNMENTS:
+        features = _tangent(material, x, whitened, alignment)
+        yield linear_row(material, model, "baseline", alignment, features)
+
+
+def _tangent(
+    material: Material, x: np.ndarray, whitened: Callable[[], np.ndarray], alignment: str
+) -> Features:
+    """Tangent vectors; their reference is the mean of the fold's windows to learn from."""
+
+    @_once
+    def matrices() -> np.ndarray:
+        found = baselines.covariances(whitened() if alignment == "euclidean" else x)
+        return recentre(found, material.session) if alignment == "riemann" else found
+
+    def features(fold: Fold, _: int) -> np.ndarray:
+        found = baselines.tangent_features(matrices(), fold.design)
+        return standardise(found, material.session) if alignment == "standardise" else found
+
+    return features
+
+
+def _training_free(
+    material: Material, model: str, flicker: Callable[[np.ndarray], np.ndarray], x: np.ndarray
+) -> Row:
+    """The flicker that correlates most. It cannot know rest, so rest is not asked for."""
+    classes = tuple(i for i, hz in enumerate(material.flicker_hz) if hz)
+    correlations = _once(lambda: flicker(x))
+
+    def predict(fold: Fold, _: int) -> tuple[np.ndarray, float]:
+        with np.errstate(divide="ignore"):
+            found = np.log(correlations())
+        asked = fold.design[np.isin(material.y[fold.design], classes)]
+        guess = np.array(classes)[found[asked].argmax(1)]
+        return found[fold.test], accuracy(material.y[asked], guess, material.n_classes)
+
+    return Row(
+        model=model,
+        kind="baseline",
+        strategy="training-free",
+        alignment="none",
+        predict=predict,
+        classes=classes,
+        note=f"only windows of {', '.join(material.given.classes[i] for i in classes)}",
+    )
+
+
+def _context(material: Material, alignment: str, *, twin: bool) -> Features:
+    """Context vectors of all channels side by side; of the twin, the seed's initialisation."""
+    given = material.given
+    signals = _once(
+        lambda: euclidean(given.x, material.session) if alignment == "euclidean" else given.x
+    )
+
+    @functools.lru_cache(maxsize=1)
+    def of_seed(seed: int) -> np.ndarray:
+        from eegfoundation.features import context_vectors
+        from eegfoundation.models.registry import random_encoder
+
+        encoder = random_encoder(material.encoder.config, seed) if twin else material.encoder
+        found = context_vectors(
+            signals(),
+            given.preprocessing,
+            encoder.to(material.encoder.device),
+            label=f"random twin {seed}" if twin else material.model,
+        )
+        if alignment == "standardise":
+            found = standardise(found, material.session)
+        return found.reshape(len(found), -1)
+
+    return lambda _, seed: of_seed(seed if twin else 0)
+
+
+def _probes(material: Material, *, twin: bool) -> Iterator[Row]:
+    """Logistic regression on the frozen encoder's context vectors."""
+    for alignment in ("none", "standardise", "euclidean"):
+        yield linear_row(
+            material,
+            f"{material.model}, random weights" if twin else material.model,
+            "random twin" if twin else "ours",
+            alignment,
+            _context(material, alignment, twin=twin),
+            strategy="probe",
+            seeded=twin,
+        )
+
+
+def _with_covariance(material: Material) -> Iterator[Row]:
+    """The encoder hears each channel alone; how channels go together is told by their covariance.
+
+    Two probes, their probabilities averaged.
+    """
+    x = material.given.x
+    for alignment, of_covariance in (("none", "none"), ("standardise", "riemann")):
+        members = [
+            _context(material, alignment, twin=False),
+            _tangent(material, x, lambda: x, of_covariance),
+        ]
+        yield Row(
+            model=material.model,
+            kind="ours",
+            strategy="probe+covariance",
+            alignment=alignment,
+            predict=ensemble(material, members),
+            note="" if alignment == "none" else "covariances recentred (riemann)",
+        )
+
+
+def _tuned(material: Material, strategy: str) -> Iterator[Row]:
+    """Fine-tuned by `eegfoundation.finetuning`, one run per seed."""
+    alignments = ("none", "standardise", "euclidean")
+    for alignment in alignments if strategy == "head" else ("none", "euclidean"):
+        yield Row(
+            model=material.model,
+            kind="ours",
+            strategy=strategy,
+            alignment=alignment,
+            predict=functools.partial(_fine_tune, material, strategy, alignment),
+            seeded=True,
+        )
+
+
+def _fine_tune(
+    material: Material, strategy: str, alignment: str, fold: Fold, seed: int
+) -> tuple[np.ndarray, float]:
+    from eegfoundation.finetuning.fitting import fit, predict_trials
+    from eegfoundation.finetuning.settings import FinetuneSettings
+
+    settings = FinetuneSettings(strategy=strategy, alignment=alignment, seed=seed)
+    if material.epochs is not None:
+        settings = dataclasses.replace(settings, epochs=material.epochs)
+    given = material.given
+    model = fit(
+        given, fold.train, fold.validation, material.encoder, settings, config=material.config
+    )
+    # with a few labelled windows nothing may be left to validate by
+    asked = fold.validation if len(fold.validation) else fold.train
+    guess = predict_trials(model, given, asked).argmax(1)
+    log_proba = np.log(np.maximum(predict_trials(model, given, fold.test), 1e-38))
+    return log_proba, accuracy(material.y[asked], guess, material.n_classes)
+
+
+def _once(compute: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+    """Compute when first asked, then remember."""
+    return functools.cache(compute)
+
+
+def _whatever_fold(compute: Callable[[], np.ndarray], _fold: Fold, _seed: int) -> np.ndarray:
+    return compute()
