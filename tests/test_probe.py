@@ -158,7 +158,6 @@ def test_two_windows_per_class_are_enough(n_groups):
     assert np.isfinite(probe.predict_log_proba(x)).all()
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="StratifiedKFold needs two per class")
 def test_one_window_per_class_is_enough():
     """Ten labelled windows are few, one is the fewest: nothing is left to choose a penalty by."""
     x, y, group = problem(n=2, d=50, n_classes=2, effect=5)

@@ -280,7 +280,7 @@ class EEGFoundationClassifier(ClassifierMixin, _TakesSignals):
         What is learned, see `eegfoundation.finetuning.settings.FinetuneSettings`: a logistic
         regression on frozen features (seconds), fusion and head (minutes on a laptop), these and
         additions to the encoder's attention, or everything.
-    alignment : {"none", "standardise", "euclidean"}
+    alignment : {"none", "standardise", "euclidean", "euclidean+standardise"}
         What is done to each recording without labels. All samples of one call to `predict` count
         as one recording, unless `sessions` or the epochs' metadata say otherwise: with alignment, a
         prediction depends on what it is predicted together with.

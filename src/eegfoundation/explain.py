@@ -295,7 +295,7 @@ class _Reader:
         self.x = aligned_signals(trials, model.config.alignment)
         self.moments: list[tuple[np.ndarray, np.ndarray]] = []
         clean = self.encode(self.x, "windows")
-        if model.config.alignment == "standardise":
+        if "standardise" in model.config.alignment:
             # a band that is missing everywhere must not be standardised away
             for one in np.unique(self.group):
                 part = np.ma.masked_invalid(clean[self.group == one])

@@ -152,27 +152,37 @@ def _alignment(
             f"{recording.name} gives a single window; this classifier aligns a recording by its "
             f"windows (alignment={kind!r}) and needs at least two: give more of it."
         )
+    passes = kind.count("+") + 1
     recording.history["alignment"] = {
         "kind": kind,
         "n_windows": count,
-        "notes": ["in two passes, by all windows of this recording, without labels"],
+        "notes": ["by all windows of this recording, read beforehand, without labels"],
     }
-    blocks = iter_windows(recording, window, overlap, block=60.0)
     disable = None if progress is None else not progress
-    with tqdm(total=count, desc="aligning", unit="window", disable=disable) as bar:
+    with tqdm(total=passes * count, desc="aligning", unit="window", disable=disable) as bar:
 
         def watched() -> Iterator[Windows]:
-            for block in blocks:
+            for block in iter_windows(recording, window, overlap, block=60.0):
                 yield block
                 bar.update(len(block.times))
 
-        return (_standardising if kind == "standardise" else _whitening)(
-            model, recording.n_chans, watched()
-        )
+        signal: Callable[[Windows], np.ndarray] = _unchanged
+        if "euclidean" in kind:
+            signal = _whitening(recording.n_chans, watched())
+        if "standardise" not in kind:
+            return lambda block: (torch.from_numpy(signal(block)), None)
+        return _standardising(model, recording.n_chans, watched(), signal)
+
+
+def _unchanged(block: Windows) -> np.ndarray:
+    return block.data
 
 
 def _standardising(
-    model: EEGFoundationForClassification, n_chans: int, blocks: Iterator[Windows]
+    model: EEGFoundationForClassification,
+    n_chans: int,
+    blocks: Iterator[Windows],
+    signal: Callable[[Windows], np.ndarray],
 ) -> Callable[[Windows], tuple[Tensor, Tensor]]:
     """As `eegfoundation.evaluation.alignment.standardise`, for context vectors."""
     import torch
@@ -180,7 +190,7 @@ def _standardising(
     encoder = model.encoder.to(model.device)
 
     def context(block: Windows) -> Tensor:
-        x = torch.from_numpy(block.data).to(model.device, encoder.dtype)
+        x = torch.from_numpy(signal(block)).to(model.device, encoder.dtype)
         return encoder.embed_signal(x).double()
 
     shape = (3, n_chans, encoder.config.context_size)
@@ -194,17 +204,13 @@ def _standardising(
     mean = total / count.clamp(min=1)
     deviation = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt() + 1e-6
     return lambda block: (
-        torch.from_numpy(block.data),
+        torch.from_numpy(signal(block)),
         ((context(block) - mean) / deviation).float(),
     )
 
 
-def _whitening(
-    model: EEGFoundationForClassification, n_chans: int, blocks: Iterator[Windows]
-) -> Callable[[Windows], tuple[Tensor, None]]:
+def _whitening(n_chans: int, blocks: Iterator[Windows]) -> Callable[[Windows], np.ndarray]:
     """As `eegfoundation.evaluation.alignment.euclidean`; bad channels are left out."""
-    import torch
-
     from eegfoundation.evaluation.alignment import whitening
 
     def signal(block: Windows) -> np.ndarray:
@@ -219,10 +225,10 @@ def _whitening(
     if len(present):
         root[np.ix_(present, present)] = whitening(covariance[np.ix_(present, present)])
 
-    def whitened(block: Windows) -> tuple[Tensor, None]:
+    def whitened(block: Windows) -> np.ndarray:
         x = signal(block)
-        mixed = np.einsum("ij,njt->nit", root, np.nan_to_num(x))
-        return torch.from_numpy(np.where(np.isnan(x), np.nan, mixed).astype(np.float32)), None
+        mixed = np.einsum("ij,njt->nit", root.astype(np.float32), np.nan_to_num(x))
+        return np.where(np.isnan(x), np.float32(np.nan), mixed)
 
     return whitened
 

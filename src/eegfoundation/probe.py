@@ -82,8 +82,9 @@ def fit_probe(
     if len(groups) > 1:
         folds = GroupKFold(min(N_FOLDS, len(groups))).split(features, y, group)
     else:
-        n_folds = max(2, min(N_FOLDS, int(np.bincount(y).min())))
-        folds = StratifiedKFold(n_folds, shuffle=True, random_state=0).split(features, y)
+        n_folds = min(N_FOLDS, int(np.bincount(y).min()))
+        stratified = StratifiedKFold(max(2, n_folds), shuffle=True, random_state=0)
+        folds = stratified.split(features, y) if n_folds > 1 else iter(())  # nothing to hold out
     scores = np.full((len(PENALTIES), len(y), n_classes), -np.inf)
     for train, held_out in folds:
         if len(np.unique(y[train])) < n_classes:

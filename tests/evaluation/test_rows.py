@@ -78,6 +78,8 @@ STRATEGIES = ("probe", "probe+covariance")
 
 def fixed(row):
     """Without what repeats others: the twin is the same code with other weights."""
+    if row.strategy == "probe+covariance":
+        return True
     return some(row) and row.kind != "random twin" and row.alignment in ("none", "standardise")
 
 

@@ -15,7 +15,7 @@ from eegfoundation.finetuning import fitting
 from eegfoundation.integrations.moabb import benchmark, pipelines
 
 NAMES = ["C3", "Cz", "C4", "Pz"]
-ALIGNED = ["EEGFoundation", "EEGFoundation, standardise", "EEGFoundation, euclidean"]
+ALIGNED = ["EEGFoundation", "EEGFoundation, standardise", "EEGFoundation, euclidean+standardise"]
 TWINS = [name.replace("EEGFoundation", "random twin") for name in ALIGNED]
 
 # of MOABB and what it imports

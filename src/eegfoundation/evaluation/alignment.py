@@ -69,7 +69,8 @@ def euclidean(x: np.ndarray, group: np.ndarray) -> np.ndarray:
             result[group == one] = part
             continue
         flat = filled[:, present].transpose(1, 0, 2).reshape(int(present.sum()), -1)
-        covariance = (flat @ flat.T).astype(np.float64) / flat.shape[1]
+        flat = flat.astype(np.float64)
+        covariance = flat @ flat.T / flat.shape[1]
         root = whitening(covariance)
         filled[:, present] = np.einsum("ij,njt->nit", root.astype(x.dtype), filled[:, present])
         result[group == one] = np.where(usable, filled, np.nan)

@@ -10,7 +10,7 @@ its features, which the probe reads as "like the average training window".
 
 - Log band power: in bins of 1 Hz or in classic bands, of the whole window or by Welch's method.
 - Tangent space: covariance matrices shrunk towards a sphere, seen from their geometric mean
-  (Barachant et al. 2012, doi:10.1109/TBME.2011.2172210).
+  (Barachant et al. 2012, doi:10.1109/TBME.2011.2172210), of the whole signal or in every band.
 - Canonical correlation with sines of the flicker and its harmonics (Lin et al. 2006,
   doi:10.1109/TBME.2006.886577).
 """
@@ -76,6 +76,31 @@ def band_power(
     result = np.log(mean + 1e-3)
     result[absent] = np.nan
     return result.reshape(len(x), -1).astype(np.float32)
+
+
+def band_pass(x: np.ndarray, sfreq: float, low: float, high: float) -> np.ndarray:
+    """Windows in one band: Butterworth of order 4, forwards and backwards.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, n_chans, n_times)
+        Microvolts, NaN where unusable.
+    sfreq, low, high : float
+        Hz; a band whose upper edge the sampling rate cannot show is cut there.
+
+    Returns
+    -------
+    filtered : ndarray, shape (n, n_chans, n_times)
+        NaN where a channel has no usable sample.
+    """
+    from scipy.signal import butter, sosfiltfilt
+
+    filled, absent = _filled(x)
+    sos = butter(4, (low, min(high, 0.49 * sfreq)), "bandpass", fs=sfreq, output="sos")
+    n_pad = min(x.shape[-1] - 1, round(sfreq))
+    result = sosfiltfilt(sos, filled, axis=-1, padlen=n_pad).astype(np.float32)
+    result[absent] = np.nan
+    return result
 
 
 def covariances(x: np.ndarray) -> np.ndarray:

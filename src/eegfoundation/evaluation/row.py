@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KINDS = ("ours", "baseline", "random twin")
 STRATEGIES = ("probe", "probe+covariance", "head", "lora", "full")
-ALIGNMENTS = ("none", "standardise", "euclidean", "riemann")
+ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise", "riemann")
 
 #: Features of all windows (n, d) for a fold and a seed.
 Features = Callable[[Fold, int], np.ndarray]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from eegfoundation.evaluation.row import (
     ensemble,
     linear_row,
 )
+
+if TYPE_CHECKING:
+    from eegfoundation.tasks import Trials
 
 
 def make_rows(
@@ -84,12 +88,7 @@ def _baselines(material: Material) -> Iterator[Row]:
                 )
         yield from _tangent_rows(material, f"tangent space{suffix}", trials.x, whitened)
         if any(material.flicker_hz):
-            flicker = functools.partial(
-                baselines.canonical_correlations,
-                sfreq=trials.sfreq,
-                frequencies=[hz for hz in material.flicker_hz if hz],
-                lowpass=trials.preprocessing.lowpass,
-            )
+            flicker = _flicker(material, trials)
             name = f"canonical correlation{suffix}"
             yield from _aligned_rows(material, name, flicker, trials.x, whitened)
             yield _training_free(material, name, flicker, trials.x)
@@ -107,7 +106,8 @@ def _aligned_rows(
     aligned: dict[str, Callable[[], np.ndarray]] = {
         "none": plain,
         "standardise": _once(lambda: standardise(plain(), material.session)),
-        "euclidean": _once(lambda: features(whitened())),
+        "euclidean": (power := _once(lambda: features(whitened()))),
+        "euclidean+standardise": _once(lambda: standardise(power(), material.session)),
     }
     for alignment, found in aligned.items():
         yield linear_row(
@@ -122,24 +122,38 @@ def _aligned_rows(
 def _tangent_rows(
     material: Material, model: str, x: np.ndarray, whitened: Callable[[], np.ndarray]
 ) -> Iterator[Row]:
-    for alignment in ALIGNMENTS:
-        features = _tangent(material, x, whitened, alignment)
-        yield linear_row(material, model, "baseline", alignment, features)
+    for kind, bands in (("", None), (", 7 bands", baselines.BANDS)):
+        for alignment in ALIGNMENTS:
+            features = _tangent(material, x, whitened, alignment, bands)
+            yield linear_row(
+                material, model.replace("space", f"space{kind}"), "baseline", alignment, features
+            )
 
 
 def _tangent(
-    material: Material, x: np.ndarray, whitened: Callable[[], np.ndarray], alignment: str
+    material: Material,
+    x: np.ndarray,
+    whitened: Callable[[], np.ndarray],
+    alignment: str,
+    bands: Sequence[tuple[float, float]] | None = None,
 ) -> Features:
     """Tangent vectors; their reference is the mean of the fold's windows to learn from."""
 
-    @_once
-    def matrices() -> np.ndarray:
-        found = baselines.covariances(whitened() if alignment == "euclidean" else x)
-        return recentre(found, material.session) if alignment == "riemann" else found
+    @functools.cache
+    def matrices() -> list[np.ndarray]:
+        signal = whitened() if "euclidean" in alignment else x
+        parts = [signal]
+        if bands is not None:
+            sfreq = material.given.sfreq
+            parts = [baselines.band_pass(signal, sfreq, *band) for band in bands]
+        found = [baselines.covariances(part) for part in parts]
+        if alignment == "riemann":
+            return [recentre(one, material.session) for one in found]
+        return found
 
     def features(fold: Fold, _: int) -> np.ndarray:
-        found = baselines.tangent_features(matrices(), fold.design)
-        return standardise(found, material.session) if alignment == "standardise" else found
+        found = np.hstack([baselines.tangent_features(one, fold.design) for one in matrices()])
+        return standardise(found, material.session) if "standardise" in alignment else found
 
     return features
 
@@ -173,7 +187,7 @@ def _context(material: Material, alignment: str, *, twin: bool) -> Features:
     """Context vectors of all channels side by side; of the twin, the seed's initialisation."""
     given = material.given
     signals = _once(
-        lambda: euclidean(given.x, material.session) if alignment == "euclidean" else given.x
+        lambda: euclidean(given.x, material.session) if "euclidean" in alignment else given.x
     )
 
     @functools.lru_cache(maxsize=1)
@@ -188,7 +202,7 @@ def _context(material: Material, alignment: str, *, twin: bool) -> Features:
             encoder.to(material.encoder.device),
             label=f"random twin {seed}" if twin else material.model,
         )
-        if alignment == "standardise":
+        if "standardise" in alignment:
             found = standardise(found, material.session)
         return found.reshape(len(found), -1)
 
@@ -197,7 +211,7 @@ def _context(material: Material, alignment: str, *, twin: bool) -> Features:
 
 def _probes(material: Material, *, twin: bool) -> Iterator[Row]:
     """Logistic regression on the frozen encoder's context vectors."""
-    for alignment in ("none", "standardise", "euclidean"):
+    for alignment in ALIGNMENTS[:-1]:
         yield linear_row(
             material,
             f"{material.model}, random weights" if twin else material.model,
@@ -212,28 +226,49 @@ def _probes(material: Material, *, twin: bool) -> Iterator[Row]:
 def _with_covariance(material: Material) -> Iterator[Row]:
     """The encoder hears each channel alone; how channels go together is told by their covariance.
 
-    Two probes, their probabilities averaged.
+    Two probes, their probabilities averaged: on the context vectors, and on what is known to
+    suit several channels, tangent vectors in bands, or correlations with the flicker if there is
+    one. What the encoder adds is the distance to the baseline of that name.
     """
-    x = material.given.x
-    for alignment, of_covariance in (("none", "none"), ("standardise", "riemann")):
-        members = [
-            _context(material, alignment, twin=False),
-            _tangent(material, x, lambda: x, of_covariance),
-        ]
+    trials = material.given if material.plain is None else material.plain
+    x = trials.x
+    for alignment, of_covariance in (("none", "none"), ("euclidean+standardise", "riemann")):
+        if any(material.flicker_hz):
+            together = _correlations(material, trials, standardised=alignment != "none")
+        else:
+            together = _tangent(material, x, lambda: x, of_covariance, baselines.BANDS)
         yield Row(
             model=material.model,
             kind="ours",
             strategy="probe+covariance",
             alignment=alignment,
-            predict=ensemble(material, members),
-            note="" if alignment == "none" else "covariances recentred (riemann)",
+            predict=ensemble(material, [_context(material, alignment, twin=False), together]),
         )
+
+
+def _correlations(material: Material, trials: Trials, *, standardised: bool) -> Features:
+    @_once
+    def found() -> np.ndarray:
+        features = _flicker(material, trials)(trials.x)
+        return standardise(features, material.session) if standardised else features
+
+    return functools.partial(_whatever_fold, found)
+
+
+def _flicker(material: Material, trials: Trials) -> Callable[[np.ndarray], np.ndarray]:
+    """Correlations of windows with every flicker."""
+    return functools.partial(
+        baselines.canonical_correlations,
+        sfreq=trials.sfreq,
+        frequencies=[hz for hz in material.flicker_hz if hz],
+        lowpass=trials.preprocessing.lowpass,
+    )
 
 
 def _tuned(material: Material, strategy: str) -> Iterator[Row]:
     """Fine-tuned by `eegfoundation.finetuning`, one run per seed."""
-    alignments = ("none", "standardise", "euclidean")
-    for alignment in alignments if strategy == "head" else ("none", "euclidean"):
+    frozen = strategy == "head"  # what standardises context vectors needs them fixed
+    for alignment in ("none", "euclidean+standardise" if frozen else "euclidean"):
         yield Row(
             model=material.model,
             kind="ours",

@@ -187,10 +187,10 @@ def classifier_config(
 
 
 def aligned_signals(trials: Trials, alignment: str) -> np.ndarray:
-    """Signals (n, n_chans, n_times), whitened if "euclidean" is asked for."""
+    """Signals (n, n_chans, n_times), whitened if that is asked for."""
     from eegfoundation.evaluation.alignment import euclidean
 
-    return euclidean(trials.x, trials.group("session")) if alignment == "euclidean" else trials.x
+    return euclidean(trials.x, trials.group("session")) if "euclidean" in alignment else trials.x
 
 
 def aligned_context(
@@ -206,7 +206,7 @@ def aligned_context(
     from eegfoundation.features import context_vectors
 
     context = context_vectors(x, trials.preprocessing, encoder, cache=cache)
-    return standardise(context, trials.group("session")) if alignment == "standardise" else context
+    return standardise(context, trials.group("session")) if "standardise" in alignment else context
 
 
 def _fit_probe(
@@ -309,7 +309,7 @@ def _run(
     # a tuned encoder is one of many: its vectors are not worth keeping
     cache = not model.config.encoder_tuned
     chosen = np.arange(len(trials)) if index is None else np.asarray(index, dtype=int)
-    if cache or model.config.alignment == "standardise":
+    if cache or "standardise" in model.config.alignment:
         context = aligned_context(trials, x, model.encoder, model.config.alignment)[chosen]
     else:
         context = aligned_context(

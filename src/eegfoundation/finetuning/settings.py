@@ -9,7 +9,7 @@ from typing import Any
 from eegfoundation.errors import ConfigError
 
 STRATEGIES = ("probe", "head", "lora", "full")
-ALIGNMENTS = ("none", "standardise", "euclidean")
+ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise")
 MONITORS = ("loss", "balanced_accuracy")
 
 
@@ -28,8 +28,8 @@ class FinetuneSettings:
     spatial fusion and head, the encoder frozen. "lora": these, and low-rank additions to the
     encoder's attention. "full": everything."""
     alignment: str = "none"
-    """What is done to each session without labels: nothing, its context vectors standardised, or
-    its signals whitened. "standardise" needs a frozen encoder."""
+    """What is done to each session without labels: nothing, its context vectors standardised, its
+    signals whitened, or both. What standardises needs a frozen encoder."""
     epochs: int = 30
     """Passes over the training windows at most. (The probe makes none.)"""
     patience: int = 5
@@ -69,9 +69,9 @@ class FinetuneSettings:
                 raise ConfigError(f"{name}={value}; it must be 0 or more.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}; it must lie between 0 and 2**32 - 1.")
-        if self.tunes_encoder and self.alignment == "standardise":
+        if self.tunes_encoder and "standardise" in self.alignment:
             raise ConfigError(
-                f"alignment='standardise' needs a frozen encoder, strategy={self.strategy!r} "
+                f"alignment={self.alignment!r} needs a frozen encoder, strategy={self.strategy!r} "
                 "changes it; choose alignment='euclidean', or strategy='probe' or 'head'."
             )
         if self.strategy == "probe" and self.augmentation:

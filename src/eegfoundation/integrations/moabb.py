@@ -72,7 +72,7 @@ def pipelines(
     from eegfoundation.estimators import EEGFoundationClassifier
     from eegfoundation.models import load_encoder
 
-    alignments = ("none", "standardise", "euclidean") if sfreq is None else ("none",)
+    alignments = ("none", "standardise", "euclidean+standardise") if sfreq is None else ("none",)
     rows = {"EEGFoundation": str(model)} | ({"random twin": None} if twin else {})
     found = {}
     for name, weights in rows.items():

@@ -189,7 +189,7 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
 
     def _context(self, x: Tensor, embedding: Tensor | None) -> Tensor:
         """Context vectors (B, C, E), given or computed."""
-        if embedding is None and self.config.alignment == "standardise":
+        if embedding is None and "standardise" in self.config.alignment:
             raise ModelInputError(
                 "This classifier expects context vectors that were standardised within their "
                 "recording; classify recordings with eegfoundation.predict, or give embedding_data."

@@ -9,7 +9,7 @@ from eegfoundation.models.strict_config import StrictConfig
 from eegfoundation.preprocessing import Preprocessing
 
 READOUTS = ("fusion", "linear")
-ALIGNMENTS = ("none", "standardise", "euclidean")
+ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise")
 
 #: Keys of the published JSON files.
 PUBLISHED_KEYS = (
@@ -59,7 +59,7 @@ class DownstreamConfig(StrictConfig):
     readout : {"fusion", "linear"}
         Spatial fusion with a head, or one linear layer on the context vectors of the electrodes
         ``ch_names`` (`eegfoundation.models.readout`).
-    alignment : {"none", "standardise", "euclidean"}
+    alignment : {"none", "standardise", "euclidean", "euclidean+standardise"}
         What has to be done to each recording before the classifier sees it: nothing, its context
         vectors standardised, or its signals whitened (`eegfoundation.evaluation.alignment`).
     preprocessing : dict | None
@@ -113,7 +113,7 @@ class DownstreamConfig(StrictConfig):
         for name, choices in (("readout", READOUTS), ("alignment", ALIGNMENTS)):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name}={getattr(self, name)!r}; choose one of {choices}.")
-        if self.encoder_tuned and self.alignment == "standardise":
+        if self.encoder_tuned and "standardise" in self.alignment:
             raise ConfigError(
                 "alignment='standardise' needs an encoder that stays as it is; choose 'euclidean' "
                 "or 'none' where encoder_tuned is true."
