@@ -139,19 +139,19 @@ def test_the_commit_is_that_of_our_own_repository(tmp_path, monkeypatch):
     identity = ("-c", "user.name=A", "-c", "user.email=a@b.c")
     git(tmp_path / "project", "init", "-q")
     git(tmp_path / "project", *identity, "commit", "-q", "--allow-empty", "-m", "other")
-    assert record._git_commit() is None
+    assert record.git_commit() is None
     git(tmp_path / "project", "add", ".")
     git(tmp_path / "project", *identity, "commit", "-q", "-m", "ours")
-    commit = record._git_commit()
+    commit = record.git_commit()
     assert re.fullmatch(r"[0-9a-f]{40}", commit)
     source.write_text("x = 2\n")
-    assert record._git_commit() == f"{commit}-dirty"
+    assert record.git_commit() == f"{commit}-dirty"
 
 
 def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert record._git_commit() is None
+    assert record.git_commit() is None
     monkeypatch.undo()
     monkeypatch.setattr(record, "__file__", str(Path(tmp_path) / "record.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert record._git_commit() is None
+    assert record.git_commit() is None

@@ -235,7 +235,7 @@ def _fold(trials: Trials, task: Task, shots: int | None, seed: int) -> Fold:
 
 def _describe(trials: Trials, fold: Fold, given: dict[str, Any]) -> dict[str, Any]:
     """Account of a run, as far as it is known before it."""
-    from eegfoundation.pretraining.record import _git_commit
+    from eegfoundation.pretraining.record import git_commit
     from eegfoundation.tasks.task import PARTS
 
     parts = {part: trials.select(getattr(fold, part)) for part in PARTS}
@@ -246,7 +246,7 @@ def _describe(trials: Trials, fold: Fold, given: dict[str, Any]) -> dict[str, An
         # where files lay on one machine is nobody's business
         "settings": {name: given[name] for name in given if name not in _FREE_SETTINGS},
         "versions": {name: version(name) for name in _VERSIONS},
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "trials_sha256": digest.hexdigest(),
         "channels": list(trials.ch_names),
         "trials": {
@@ -268,7 +268,7 @@ def _base_config(
     config: DownstreamConfig = DownstreamConfig.from_json_file(path)
     config.encoder = given["model"]
     config.trained_on = f"{task.name} ({task.title})"
-    config.simulated = task.name.startswith("simulated")
+    config.simulated = task.simulated
     return config
 
 

@@ -45,7 +45,7 @@ def start_run(
         "versions": {
             name: version(name) for name in ("eegfoundation", "torch", "transformers", "numpy")
         },
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
     }
     path = out / "run.json"
     if not path.exists():
@@ -144,7 +144,7 @@ def _draw(rows: list[dict[str, Any]]) -> Any:
     return figure
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Commit of the source, with "-dirty" if it was changed since; None if it is no clone."""
 
     def git(*args: str) -> str:

@@ -70,6 +70,7 @@ SIMULATED_2A = Task(
     window=IMAGERY,
     find=_find,
     needs_data=False,
+    simulated=True,
     splits={
         "split": Split(
             train=tuple(_name(subject) for subject in _TRAIN),

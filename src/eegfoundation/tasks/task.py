@@ -102,6 +102,8 @@ class Task:
     """Flicker frequencies of the classes in their order, 0 for none (visual responses only)."""
     max_windows: int | None = None
     """Windows per span at most, evenly spread over it; None: all."""
+    simulated: bool = False
+    """No person was recorded: whatever learns from it has to say so."""
     config: str = "configs/Stress_config.json"
     """The published configuration whose classifier suits it."""
     citation: str = ""
