@@ -34,8 +34,8 @@ def test_demo(tmp_path, capsys, recwarn):
     for name in probabilities:
         assert name.removeprefix("p_") in text
 
-    # what is not trained is said to be so, by words and not by a warning in the middle of them
+    # what has only seen simulations is said to, by words and not by a warning in the middle of them
     assert not recwarn.list
-    trained = embeddings.history["encoder"]["trained"]
-    assert ("UNTRAINED weights for the encoder" in said) == (not trained)
-    assert trained or "UNTRAINED" in text
+    assert embeddings.history["encoder"]["trained"]
+    assert "was trained on SIMULATED recordings only" in said
+    assert "TRAINED ON SIMULATIONS" in text

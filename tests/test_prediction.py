@@ -16,6 +16,7 @@ from eegfoundation.errors import (
     ConfigError,
     ModelInputError,
     OutputError,
+    SimulatedTrainingWarning,
     UntrainedWeightsWarning,
 )
 from eegfoundation.models import (
@@ -355,7 +356,7 @@ def test_no_answer_is_an_empty_field(saved, tmp_path):
 
 
 def test_the_classifier_that_ships():
-    with pytest.warns(UntrainedWeightsWarning, match="BCIC-2a_model"):
+    with pytest.warns(SimulatedTrainingWarning, match="BCIC-2a_model"):
         model = load_classifier()
     assert class_names(model) == ["left_hand", "right_hand", "feet", "tongue"]
     assert model.config.seq_len / model.preprocessing.sfreq == 4

@@ -71,7 +71,7 @@ def test_page_shows_everything(demo_page):
 
 def test_untrained_weights_are_announced_on_top(demo_page):
     body = demo_page[demo_page.index('id="content"') :]
-    assert body.index("eegf-untrained") < body.index("motor_imagery.edf:")
+    assert body.index("eegf-notice") < body.index("motor_imagery.edf:")
     # on top, and again where their results are shown
     for what in ("encoder", "classifier"):
         assert body.count(f"The {what} has UNTRAINED weights") >= 2

@@ -24,7 +24,7 @@ def demo(out: str = "demo_output") -> None:
     import warnings
 
     from eegfoundation import embed, load_encoder, make_report, predict, read_recording
-    from eegfoundation.errors import UntrainedWeightsWarning
+    from eegfoundation.errors import SimulatedTrainingWarning
     from eegfoundation.models.registry import shipped_path
     from eegfoundation.outputs import new_file, write_json
     from eegfoundation.prediction import load_classifier
@@ -37,14 +37,9 @@ def demo(out: str = "demo_output") -> None:
     print(f"1. Read {recording.name}: {recording.duration:.0f} s, {recording.n_chans} channels.")
     print(textwrap.fill(NOTE, 78, initial_indent="   ", subsequent_indent="   "))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UntrainedWeightsWarning)  # said below, once and plainly
+        warnings.simplefilter("ignore", SimulatedTrainingWarning)  # said below, once and plainly
         encoder, classifier = load_encoder("small"), load_classifier()
     classifier.attach_encoder(encoder)
-    untrained = [
-        name
-        for name, model in (("encoder", encoder), ("classifier", classifier))
-        if not model.config.trained
-    ]
     print("2. Filtering, resampling to 200 Hz, one token per sample, one vector per channel ...")
     embeddings = embed(recording, encoder, WINDOW, OVERLAP)
     embeddings.save(embeddings_path, overwrite=True)
@@ -66,11 +61,9 @@ def demo(out: str = "demo_output") -> None:
         note=NOTE,
         overwrite=True,
     )
-    if untrained:
-        print(
-            f"\nThis version ships UNTRAINED weights for the {' and the '.join(untrained)}: "
-            "the pipeline is real,\nits results say nothing about the brain yet."
-        )
+    if "notice" in history["classifier"]:
+        print()
+        print(textwrap.fill(history["classifier"]["notice"], 78))
     print("\nWritten:")
     for path, what in (
         (report_path, "pictures of all of it: open it in a browser"),

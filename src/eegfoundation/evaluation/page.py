@@ -5,6 +5,7 @@ python -m eegfoundation.evaluation.page [results [docs/results.md]]
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Mapping
@@ -33,6 +34,11 @@ typed. Every row of a table saw the same windows and the same folds.
   it was recorded.
 """
 
+_PEERS = """Networks of braindecode on the same windows and folds, each at its own rate and scale
+(`benchmarks/peers.py`), trained on the training windows and stopped by the loss of the validation
+windows. Intervals are of the same draws of subjects; differences to ours are not paired.
+"""
+
 
 def make_page(results: str | Path = "results") -> str:
     """Write the page of all results in a folder.
@@ -56,7 +62,14 @@ def make_page(results: str | Path = "results") -> str:
     for path in sorted(Path(results).glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            sections.append(_section(path.stem, content))
+            if "peers_of" in content:
+                _check_folds(path, content)
+                continue
+            beside = path.with_name(f"{path.stem}-peers.json")
+            peers = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else None
+            sections.append(_section(path.stem, content, peers))
+        except TaskError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise TaskError(
                 f"{path} is not a result of `eegfoundation evaluate`; move it elsewhere."
@@ -64,8 +77,20 @@ def make_page(results: str | Path = "results") -> str:
     return "\n".join(sections)
 
 
-def _section(name: str, content: Mapping[str, Any]) -> str:
-    rows = sorted(content["rows"], key=lambda row: -row["balanced_accuracy"])
+def _check_folds(path: Path, peers: Mapping[str, Any]) -> None:
+    """Whether the table of peers is of the folds that lie there now."""
+    folds = path.parent / peers["peers_of"] / "folds.json"
+    found = hashlib.sha256(folds.read_bytes()).hexdigest() if folds.is_file() else None
+    alone = not path.with_name(f"{peers['peers_of']}.json").exists()
+    if alone or path.stem != f"{peers['peers_of']}-peers" or found != peers["folds_sha256"]:
+        raise TaskError(
+            f"{path} was made for other folds than those of {peers['peers_of']}; make it again "
+            "with `make baselines`, or move it elsewhere."
+        )
+
+
+def _section(name: str, content: Mapping[str, Any], peers: Mapping[str, Any] | None = None) -> str:
+    rows = _sorted(content["rows"])
     counts, subjects = content["trial_counts"], content["subjects"]
     lines = [f"## {name}", "", f"{_capital(content['title'])}: {_setting(content)}", ""]
     if "notice" in content:
@@ -90,11 +115,22 @@ def _section(name: str, content: Mapping[str, Any]) -> str:
         lines += ["", f"In no fold, with too little to divide: {', '.join(content['left_out'])}."]
     lines += ["", *_table(rows), ""]
     lines += _differences(rows)
-    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
-    lines += ["```", content["command"], "```", "", f"{versions}.", ""]
+    lines += _origin(content)
+    if peers is not None:
+        lines += [_PEERS, *_table(_sorted(peers["rows"])), "", *_origin(peers)]
     if "citation" in content:
         lines += [f"Recordings: {content['citation']}", ""]
     return "\n".join(lines)
+
+
+def _sorted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: -row["balanced_accuracy"])
+
+
+def _origin(content: Mapping[str, Any]) -> list[str]:
+    """What made a table."""
+    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+    return ["```", content["command"], "```", "", f"{versions}.", ""]
 
 
 def _setting(content: Mapping[str, Any]) -> str:

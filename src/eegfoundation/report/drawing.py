@@ -189,6 +189,6 @@ def axes_with_events(
     return ax
 
 
-def stamp_untrained(fig: Figure) -> None:
+def stamp(fig: Figure, text: str) -> None:
     """Say in the picture itself, which may be copied without its page, what it comes from."""
-    fig.suptitle("UNTRAINED WEIGHTS", x=0.995, ha="right", size=10, weight="bold", color=BAD)
+    fig.suptitle(text, x=0.995, ha="right", size=10, weight="bold", color=BAD)

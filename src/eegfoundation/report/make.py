@@ -202,7 +202,7 @@ def _compose(
     def add(title: str, figure: Any, by: str | None = None) -> None:
         caption = words.CAPTIONS[title]
         if by is not None and "notice" in history[by]:
-            drawing.stamp_untrained(figure)
+            drawing.stamp(figure, words.stamp(history[by]))
             caption = f"{history[by]['notice']} {caption}"
         page.add_figure(figure, title, caption=caption, tags=("eeg",))
 

@@ -68,9 +68,9 @@ body { color: var(--ink); background: #fff; }
 .figure-img { width: 100%; border-radius: 0 !important; }
 .figure-caption { text-align: left !important; max-width: 60rem; margin: .7rem 0 0;
   color: var(--muted); font-size: .95rem; line-height: 1.5; }
-.eegf-untrained { border: 3px solid var(--bad); background: #fdecea; color: #7b1a10;
+.eegf-notice { border: 3px solid var(--bad); background: #fdecea; color: #7b1a10;
   padding: .9rem 1.2rem; margin-bottom: 1.2rem; border-radius: 6px; font-size: 1.05rem; }
-.eegf-untrained strong { display: block; font-size: 1.3rem; letter-spacing: .02em; }
+.eegf-notice strong { display: block; font-size: 1.3rem; letter-spacing: .02em; }
 .eegf-note { border-left: 4px solid var(--accent); background: #eef5f5; padding: .7rem 1.2rem; }
 .eegf-lead { font-size: 1.1rem; margin-bottom: 1rem; }
 .eegf-table { border-collapse: collapse; width: 100%; margin-bottom: 1rem; }
@@ -113,17 +113,15 @@ def summary(
     -------
     html : str
     """
-    notices = [
-        stage["notice"]
-        for stage in (history["encoder"], history.get("classifier", {}))
-        if "notice" in stage
+    noticed = [
+        stage for stage in (history["encoder"], history.get("classifier", {})) if "notice" in stage
     ]
     parts = []
-    if notices:
-        sentences = "<br>".join(escape(notice) for notice in notices)
+    if noticed:
+        heading = " · ".join(dict.fromkeys(stamp(stage) for stage in noticed))
+        sentences = "<br>".join(escape(stage["notice"]) for stage in noticed)
         parts.append(
-            '<div class="eegf-untrained" role="alert"><strong>UNTRAINED WEIGHTS</strong>'
-            f"{sentences}</div>"
+            f'<div class="eegf-notice" role="alert"><strong>{heading}</strong>{sentences}</div>'
         )
     if note is not None:
         parts.append(f'<p class="eegf-note">{escape(note)}</p>')
@@ -216,6 +214,11 @@ def _windows(log: dict[str, Any]) -> list[Line]:
     if log["tail_seconds"]:
         lines.append(("not covered", f"the last {log['tail_seconds']:.3g} s"))
     return lines + [("note", note) for note in log["notes"]]
+
+
+def stamp(described: dict[str, Any]) -> str:
+    """Say in few words what is the matter with a model that has a notice."""
+    return "TRAINED ON SIMULATIONS" if described["trained"] else "UNTRAINED WEIGHTS"
 
 
 def _models(encoder: EEGFoundationModel, history: dict[str, Any]) -> list[Line]:
