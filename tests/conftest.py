@@ -60,7 +60,11 @@ def command(capfd):
         return (
             code,
             out.splitlines(),
-            [line for line in err.splitlines() if "UNTRAINED" not in line],
+            [
+                line
+                for line in err.splitlines()
+                if "UNTRAINED" not in line and "SIMULATED" not in line
+            ],
         )
 
     return run

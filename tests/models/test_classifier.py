@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from eegfoundation.errors import (
     CheckpointError,
     ModelInputError,
-    UntrainedWeightsWarning,
+    SimulatedTrainingWarning,
 )
 from eegfoundation.models import (
     EEGFoundationForClassification,
@@ -417,14 +417,22 @@ def test_a_tuned_encoder_travels_in_the_folder(tmp_path, encoder):
         EEGFoundationForClassification.from_pretrained(tmp_path)
 
 
-def test_the_shipped_classifier_fits_the_shipped_encoder():
+@pytest.mark.parametrize(
+    ("weights", "config", "n_chans", "n_classes"),
+    [
+        ("BCIC-2a_model.pth", "configs/BCIC_IV_2a_config.json", 22, 4),
+        ("stress_model.pth", "models/stress_config.json", 19, 2),
+    ],
+)
+def test_the_shipped_classifiers_fit_the_shipped_encoder(weights, config, n_chans, n_classes):
     root = Path(__file__).resolve().parents[2]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UntrainedWeightsWarning)
-        model = load_downstream_model(
-            root / "models/BCIC-2a_model.pth", root / "configs/BCIC_IV_2a_config.json"
-        )
-        out = model(torch.randn(1, 22, 800) * 20)  # loads the encoder, checks its fingerprint
-    assert out.logits.shape == (1, 4)
-    assert len(model.config.class_names) == 4
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = load_downstream_model(root / "models" / weights, root / config)
+        # loads the encoder, checks its fingerprint
+        out = model(torch.randn(1, n_chans, model.config.seq_len) * 20)
+    assert [one.category for one in said] == [SimulatedTrainingWarning] * model.config.simulated
+    assert model.config.trained
+    assert out.logits.shape == (1, n_classes)
+    assert len(model.config.class_names) == n_classes
     assert np.isfinite(standard_positions(model.config.ch_names)).all()

@@ -91,7 +91,8 @@ def _baselines(material: Material) -> Iterator[Row]:
             flicker = _flicker(material, trials)
             name = f"canonical correlation{suffix}"
             yield from _aligned_rows(material, name, flicker, trials.x, whitened)
-            yield _training_free(material, name, flicker, trials.x)
+            if sum(hz > 0 for hz in material.flicker_hz) > 1:  # else there is nothing to choose
+                yield _training_free(material, name, flicker, trials.x)
 
 
 def _aligned_rows(
