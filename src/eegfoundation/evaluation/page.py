@@ -30,6 +30,8 @@ typed. Every row of a table saw the same windows and the same folds.
   baseline is the one with the highest score on the test windows.
 - **95%** intervals are percentiles of 2,000 draws of test subjects; differences are paired. ± is
   the deviation over seeds.
+- Shown are all rows of ours; of other models the row without alignment, the best one, and any that
+  ours are compared with. Every row is in `results/<name>.json`.
 - Baselines whose name ends in a reference got the recording as the encoder gets it, the others as
   it was recorded.
 """
@@ -90,7 +92,7 @@ def _check_folds(path: Path, peers: Mapping[str, Any]) -> None:
 
 
 def _section(name: str, content: Mapping[str, Any], peers: Mapping[str, Any] | None = None) -> str:
-    rows = _sorted(content["rows"])
+    rows = _shown(content["rows"])
     counts, subjects = content["trial_counts"], content["subjects"]
     lines = [f"## {name}", "", f"{_capital(content['title'])}: {_setting(content)}", ""]
     if "notice" in content:
@@ -117,10 +119,27 @@ def _section(name: str, content: Mapping[str, Any], peers: Mapping[str, Any] | N
     lines += _differences(rows)
     lines += _origin(content)
     if peers is not None:
-        lines += [_PEERS, *_table(_sorted(peers["rows"])), "", *_origin(peers)]
+        lines += [_PEERS, *_table(_shown(peers["rows"])), "", *_origin(peers)]
     if "citation" in content:
         lines += [f"Recordings: {content['citation']}", ""]
     return "\n".join(lines)
+
+
+def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for people: all of ours; of others those unaligned, best, or compared with ours."""
+    compared = {
+        (other["model"], other["strategy"], other["alignment"])
+        for row in rows
+        for other in row.get("differences", {}).values()
+    }
+    return [
+        row
+        for row in _sorted(rows)
+        if row["kind"] == "ours"
+        or row["best"]
+        or row["alignment"] == "none"
+        or (row["model"], row["strategy"], row["alignment"]) in compared
+    ]
 
 
 def _sorted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
