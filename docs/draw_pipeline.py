@@ -23,7 +23,7 @@ INK, SOFT, ACCENT = "#1f2933", "#7b8794", "#2a6f97"
 
 def main() -> None:
     """Compute every stage on three seconds of the demo recording, and draw."""
-    warnings.simplefilter("ignore", eegfoundation.UntrainedWeightsWarning)
+    warnings.simplefilter("ignore", eegfoundation.SimulatedTrainingWarning)
     source = HERE.parent / "demo_data" / "motor_imagery.edf"
     recording = eegfoundation.preprocess(eegfoundation.read_recording(source))
     picks = [recording.ch_names.index(name) for name in ("Fz", "C3", "Cz", "C4", "Pz", "POz")]
