@@ -18,6 +18,9 @@ import warnings
 
 import numpy as np
 
+#: What a classifier can be made with; covariance matrices alone can be aligned by "riemann" too.
+ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise")
+
 
 def standardise(features: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Standardise each feature within each group of windows.

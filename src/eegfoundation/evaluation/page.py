@@ -22,12 +22,15 @@ typed. Every row of a table saw the same windows and the same folds.
 
 - **Alignment** looks at the unlabelled windows of the recording that is predicted, all of them.
   *none* does not. *standardise*: features to mean 0 and deviation 1 within a session; *euclidean*:
-  signals whitened by the session's mean covariance; *riemann*: covariances recentred by their
+  signals whitened by the session's mean covariance; *euclidean+standardise*: one, then the other;
+  *riemann*: covariances recentred by their
   geometric mean.
 - **Validation** is balanced accuracy without any test window: cross-validated over the people to
   learn from (the probe and the baselines), or on the validation windows (what is fine-tuned). It
   chooses the row of each model that is marked **\\***, and the *best* baseline. The *highest*
   baseline is the one with the highest score on the test windows.
+- **probe+covariance** averages the probabilities of two probes: on the context vectors, and on
+  tangent vectors in seven bands (on correlations with the flicker, where there is one).
 - **95%** intervals are percentiles of 2,000 draws of test subjects; differences are paired. ± is
   the deviation over seeds.
 - Shown are all rows of ours; of other models the row without alignment, the best one, and any that

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.evaluation import alignment
 from eegfoundation.evaluation.folds import Fold
 from eegfoundation.evaluation.scores import balanced_accuracy
 from eegfoundation.probe import fit_probe
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 KINDS = ("ours", "baseline", "random twin")
 STRATEGIES = ("probe", "probe+covariance", "head", "lora", "full")
-ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise", "riemann")
+ALIGNMENTS = (*alignment.ALIGNMENTS, "riemann")
 
 #: Features of all windows (n, d) for a fold and a seed.
 Features = Callable[[Fold, int], np.ndarray]

@@ -212,7 +212,7 @@ def _context(material: Material, alignment: str, *, twin: bool) -> Features:
 
 def _probes(material: Material, *, twin: bool) -> Iterator[Row]:
     """Logistic regression on the frozen encoder's context vectors."""
-    for alignment in ALIGNMENTS[:-1]:
+    for alignment in ALIGNMENTS[:-1]:  # all but riemann
         yield linear_row(
             material,
             f"{material.model}, random weights" if twin else material.model,

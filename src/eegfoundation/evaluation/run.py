@@ -73,8 +73,8 @@ def evaluate(
     strategies : list of str | None
         What is compared of ours: probe, probe+covariance, head, lora, full; default: probe.
     alignments : list of str | None
-        What is done to every session without labels: none, standardise, euclidean, riemann;
-        default: all of them, each a row where it suits.
+        What is done to every session without labels: none, standardise, euclidean,
+        euclidean+standardise, riemann; default: all of them, each a row where it suits.
     seeds : int
         Initialisations of the random twin, runs of what is fine-tuned; with shots, draws of
         windows.

@@ -88,7 +88,7 @@ def finetune(
         head. lora: these and low-rank additions to the encoder. full: everything.
     alignment : str
         What is done to every session without labels. none; standardise: its context vectors;
-        euclidean: its signals are whitened.
+        euclidean: its signals are whitened; euclidean+standardise: both.
     split : str | None
         Name of one of the task's splits; default: its first, else a fifth of the subjects is
         tested and a fifth of the others validates, drawn by seed.

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from eegfoundation.errors import ConfigError
+from eegfoundation.evaluation.alignment import ALIGNMENTS
 
 STRATEGIES = ("probe", "head", "lora", "full")
-ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise")
 MONITORS = ("loss", "balanced_accuracy")
 
 
