@@ -85,7 +85,7 @@ def test_without_the_cache_nothing_is_read_or_kept(x, encoder, calls, folder):
 
 def test_batches_do_not_matter(x, encoder, monkeypatch):
     whole = context_vectors(x, encoder.preprocessing, encoder, cache=False)
-    monkeypatch.setattr(features, "POSITIONS_PER_BATCH", 1)
+    monkeypatch.setattr(features, "rows_per_batch", lambda encoder, n_times: 1)
     single = context_vectors(x, encoder.preprocessing, encoder, cache=False)
     np.testing.assert_allclose(whole, single, rtol=1e-4, atol=1e-4)
 
@@ -113,3 +113,17 @@ def test_an_encoder_in_training_goes_on_training(x, encoder):
     model = random_encoder(encoder.config).train()
     context_vectors(x, model.preprocessing, model)
     assert model.training
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
+def test_a_damaged_file_is_found_and_made_anew(x, encoder, calls, folder, damage):
+    first = context_vectors(x, encoder.preprocessing, encoder)
+    (path,) = folder.iterdir()
+    whole = path.read_bytes()
+    broken = bytearray(whole)
+    broken[len(whole) // 2] ^= 1
+    path.write_bytes({"flipped": broken, "cut": whole[: len(whole) // 2], "empty": b""}[damage])
+    with pytest.warns(UserWarning, match="is damaged and is computed anew"):
+        second = context_vectors(x, encoder.preprocessing, encoder)
+    np.testing.assert_array_equal(first, second)
+    assert path.read_bytes() == whole

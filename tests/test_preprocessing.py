@@ -506,12 +506,20 @@ def test_band_that_does_not_fit_is_refused() -> None:
 
 
 def test_lazy_and_pure() -> None:
-    def reader(start: int, stop: int) -> np.ndarray:
-        raise AssertionError("read before data was asked for")
+    """A day is not read: 60 s from all over it are."""
+    spans = []
 
-    recording = make(np.zeros((2, 10_000)), 250.0, reader=reader, history={"reading": {}})
+    def reader(start: int, stop: int) -> np.ndarray:
+        spans.append((start, stop))
+        return np.zeros((2, stop - start))
+
+    day = 24 * 3600 * 250
+    recording = make(np.zeros((2, 1)), 250.0, reader=reader, history={"reading": {}})
+    recording.n_times = day
     before = copy.copy(recording)
     out = preprocess(recording, line_freq=50.0)
+    assert sum(stop - start for start, stop in spans) <= 60 * 250
+    assert (spans[0][0], spans[-1][1]) == (0, day)
     assert all(getattr(recording, name) is value for name, value in vars(before).items())
     assert recording.history == {"reading": {}}
     assert list(out.history) == ["reading", "preprocessing"]

@@ -7,6 +7,7 @@ disk as it goes. Both run `iter_embeddings`, which holds one block of windows in
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegfoundation.errors import ModelInputError
+from eegfoundation.errors import ModelInputError, OutputError
 from eegfoundation.outputs import NpzWriter, new_file, write_json
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from eegfoundation.recording import Recording
     from eegfoundation.windows import Windows
 
-#: Positions that one batch may hold; keeps activations of any encoder within a few hundred MB.
-POSITIONS_PER_BATCH = 16_384
+#: Positions that one batch may hold: on a CPU as many as its caches do, elsewhere as many as keep
+#: the device busy; the activations of any encoder stay within a few hundred MB.
+POSITIONS_PER_BATCH = {"cpu": 2_048, "other": 65_536}
 
 #: Types to compute in. More than float32 would not be: embeddings are saved as float32.
 DTYPES = ("float32", "bfloat16", "float16")
@@ -117,15 +119,34 @@ class Embeddings:
 
     @classmethod
     def load(cls, path: str | Path) -> Embeddings:
-        """Read what `save` or ``eegfoundation embed`` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(
-                values=file["values"],
-                times=file["times"],
-                quality=file["quality"],
-                ch_names=file["ch_names"].tolist(),
-                history=json.loads(str(file["history"])),
-            )
+        """Read what `save` or ``eegfoundation embed`` wrote.
+
+        Raises
+        ------
+        OutputError
+            If there is no such file, or it is something else, or damaged.
+        """
+        path = Path(path)
+        try:
+            # Opened here: of a damaged file, NumPy leaves the closing to chance.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                found = cls(
+                    values=file["values"],
+                    times=file["times"],
+                    quality=file["quality"],
+                    ch_names=file["ch_names"].tolist(),
+                    history=json.loads(str(file["history"])),
+                )
+        except FileNotFoundError:
+            raise OutputError(f"{path} does not exist; check the path.") from None
+        except Exception as error:  # a damaged zip fails with anything from KeyError to zlib.error
+            raise OutputError(
+                f"{path} cannot be read as embeddings; expected a whole .npz of eegfoundation "
+                "embed, or of Embeddings.save."
+            ) from error
+        if found.values.shape[:2] != (len(found.times), len(found.ch_names)):
+            raise OutputError(f"{path} holds embeddings whose shapes disagree; it is damaged.")
+        return found
 
 
 def embed(
@@ -223,6 +244,8 @@ def embed_files(
     units: str | None = None,
     line_freq: float | None = None,
     time_resolved: bool = False,
+    dtype: str = "float32",
+    device: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Embed recordings: one .npz per file, and what was done to it as JSON beside it.
@@ -249,25 +272,32 @@ def embed_files(
         Mains frequency in Hz; default: what the file says, else what is detected.
     time_resolved : bool
         Write the states of every position instead of one vector per window.
+    dtype : str
+        Type to compute in: float32, or bfloat16 (twice as fast on recent processors) or float16.
+    device : str | None
+        Where to compute, such as cuda; default: the processor.
     overwrite : bool
         Replace existing results.
     """
+    settings = dict(locals())
+
     from eegfoundation.batch import each_file
     from eegfoundation.models import load_encoder
     from eegfoundation.windows import n_windows
 
-    encoder = load_encoder(model)
+    encoder = load_encoder(model, device=device)
 
-    def work(file: str, stem: str) -> None:
+    def work(file: str, path: Path, overwrite: bool) -> None:
         recording, _ = prepare(file, encoder, sfreq, ch_names, units, line_freq)
         n_rows = n_windows(recording, window, overlap)
-        parts = iter_embeddings(recording, encoder, window, overlap, time_resolved=time_resolved)
+        parts = iter_embeddings(
+            recording, encoder, window, overlap, time_resolved=time_resolved, dtype=dtype
+        )
         size = _row_shape(recording, encoder, window, time_resolved)
-        path = Path(out) / f"{stem}_embeddings.npz"
         _write(path, (n_rows, *size), parts, recording.ch_names, recording.history, overwrite)
         print(f"{path}: {n_rows} windows, {recording.n_chans} channels, {size[-1]} values each")
 
-    each_file(files, work)
+    each_file(files, work, out=out, ending="_embeddings.npz", settings=settings)
 
 
 def iter_embeddings(
@@ -302,9 +332,37 @@ def iter_embeddings(
     encoder = encoder if device is None else encoder.to(device)
     if batch_size is not None and batch_size < 1:
         raise ModelInputError(f"batch_size is {batch_size}; at least 1 is needed, or None.")
+    encoder = in_type(encoder, dtype)
     for block in watch_windows(recording, window, overlap, progress=progress):
-        values = _encode(encoder, block, time_resolved, dtype, batch_size)
+        values = _encode(encoder, block, time_resolved, batch_size)
         yield values, block.times, block.quality
+
+
+def in_type(encoder: EEGFoundationModel, dtype: Any) -> EEGFoundationModel:
+    """Encoder whose weights are of a type: itself for float32 (or None), else a copy.
+
+    In bfloat16, context vectors keep a cosine of at least 0.999 with those of float32.
+
+    Raises
+    ------
+    ModelInputError
+        If ``dtype`` is not one of `DTYPES`.
+    """
+    import torch
+
+    name = str(dtype or "float32").removeprefix("torch.")
+    if name not in DTYPES:
+        raise ModelInputError(f"dtype is {name}; expected one of {', '.join(DTYPES)}.")
+    if name == "float32":
+        return encoder
+    return copy.deepcopy(encoder).to(getattr(torch, name))
+
+
+def rows_per_batch(encoder: EEGFoundationModel, n_times: int) -> int:
+    """How many channel windows of so many samples to encode at once."""
+    n_positions = -(-n_times // encoder.config.tokens_per_position)
+    kind = "cpu" if encoder.device.type == "cpu" else "other"
+    return max(1, POSITIONS_PER_BATCH[kind] // n_positions)
 
 
 @contextlib.contextmanager
@@ -356,31 +414,18 @@ def prepare(
 
 
 def _encode(
-    encoder: EEGFoundationModel,
-    block: Windows,
-    time_resolved: bool,
-    dtype: Any,
-    batch_size: int | None,
+    encoder: EEGFoundationModel, block: Windows, time_resolved: bool, batch_size: int | None
 ) -> np.ndarray:
     """Windows (n, C, T) -> float32 (n, C, D) or (n, C, N, D)."""
     import torch
 
     n_windows, n_chans, n_times = block.data.shape
-    rows = torch.from_numpy(block.data.reshape(n_windows * n_chans, 1, n_times))
-    n_positions = -(-n_times // encoder.config.tokens_per_position)
-    step = batch_size or max(1, POSITIONS_PER_BATCH // n_positions)
-    name = str(dtype or "float32").removeprefix("torch.")
-    if name not in DTYPES:
-        raise ModelInputError(f"dtype is {name}; expected one of {', '.join(DTYPES)}.")
-    device = encoder.device
+    rows = torch.from_numpy(block.data.reshape(n_windows * n_chans, n_times))
     parts = []
-    with (
-        inference(encoder),
-        torch.autocast(device.type, dtype=getattr(torch, name), enabled=name != "float32"),
-    ):
-        for batch in rows.split(step):
-            values = encoder.embed_signal(batch.to(device), time_resolved=time_resolved)
-            parts.append(values[:, 0].float().cpu().numpy())
+    with inference(encoder):
+        for batch in rows.split(batch_size or rows_per_batch(encoder, n_times)):
+            values = encoder.embed_signal(batch.to(encoder.device), time_resolved=time_resolved)
+            parts.append(values.float().cpu().numpy())
     joined = np.concatenate(parts)
     return joined.reshape(n_windows, n_chans, *joined.shape[1:])
 
@@ -406,7 +451,7 @@ def _write(
     history: dict[str, Any],
     overwrite: bool,
 ) -> None:
-    """Stream embeddings to ``.npz``; then write their history beside them."""
+    """Stream embeddings to ``.npz``; their history beside them appears first."""
     path = Path(path)
     times: list[np.ndarray] = []
     quality: list[np.ndarray] = []
@@ -417,10 +462,11 @@ def _write(
             quality.append(block_quality)
             yield block
 
-    with new_file(path, overwrite=overwrite) as unfinished, NpzWriter(unfinished) as npz:
-        npz.add_rows("values", shape, np.float32, values())
-        npz.add("times", np.concatenate(times))
-        npz.add("quality", np.concatenate(quality))
-        npz.add("ch_names", np.array(ch_names))
-        npz.add("history", json.dumps(history))
-    write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)
+    with new_file(path, overwrite=overwrite) as unfinished:
+        with NpzWriter(unfinished) as npz:
+            npz.add_rows("values", shape, np.float32, values())
+            npz.add("times", np.concatenate(times))
+            npz.add("quality", np.concatenate(quality))
+            npz.add("ch_names", np.array(ch_names))
+            npz.add("history", json.dumps(history))
+        write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)

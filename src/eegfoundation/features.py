@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eegfoundation.embedding import POSITIONS_PER_BATCH, inference
+from eegfoundation.embedding import inference, rows_per_batch
 from eegfoundation.errors import TaskError
-from eegfoundation.outputs import new_file
+from eegfoundation.outputs import NpzWriter, new_file
 
 if TYPE_CHECKING:
     from eegfoundation.models import EEGFoundationModel
@@ -79,11 +80,10 @@ def context_vectors(
             "them with encoder.preprocessing."
         )
     x = np.ascontiguousarray(x, dtype=np.float32)
-    path = cache_folder() / f"{_name(x, encoder)}.npy"
-    if cache and path.exists():
-        return np.load(path, allow_pickle=False)
-    n_positions = -(-x.shape[-1] // encoder.config.tokens_per_position)
-    step = max(1, POSITIONS_PER_BATCH // (n_positions * x.shape[1]))
+    path = cache_folder() / f"{_name(x, encoder)}.npz"
+    if cache and path.exists() and (known := _read(path)) is not None:
+        return known
+    step = max(1, rows_per_batch(encoder, x.shape[-1]) // x.shape[1])
     result = np.empty((*x.shape[:2], encoder.config.context_size), dtype=np.float32)
     disable = None if progress is None else not progress
     with inference(encoder), tqdm(total=len(x), desc=label, unit="window", disable=disable) as bar:
@@ -93,9 +93,20 @@ def context_vectors(
             bar.update(len(batch))
     if cache:
         # another process may have been faster: the content is the same
-        with new_file(path, overwrite=True) as unfinished, unfinished.open("wb") as file:
-            np.save(file, result)
+        with new_file(path, overwrite=True) as unfinished, NpzWriter(unfinished) as npz:
+            npz.add("context", result)
     return result
+
+
+def _read(path: Path) -> np.ndarray | None:
+    """Vectors of a file; None if it is damaged, which the checksum in every .npz tells."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            context: np.ndarray = file["context"]
+    except Exception:  # a damaged zip fails with anything from KeyError to zlib.error
+        warnings.warn(f"{path} is damaged and is computed anew.", stacklevel=3)
+        return None
+    return context
 
 
 def _name(x: np.ndarray, encoder: EEGFoundationModel) -> str:

@@ -1,9 +1,14 @@
 """Filter kernels and rate changes: source samples in, target samples out.
 
-One fused linear-phase kernel (band-pass and mains notch), then a polyphase interpolator. All of it
-is finite impulse response, so a span of the target depends on a known span of the source, and
+One fused linear-phase kernel (band-pass, mains notch and anti-alias) runs over the signal by
+overlap-save, and the rate changes in the same pass: the kernel leaves nothing at and above the
+lower of the two Nyquist frequencies, so a shorter (or longer) inverse transform of the same
+spectrum is the resampled signal. Where the rates have no small common ratio (173.61 -> 200 Hz), a
+polyphase interpolator follows instead; it is slower, and what the fast pass is tested against.
+
+All of it has finite reach, so a span of the target depends on a known span of the source, and
 reading in pieces gives what reading at once gives. The kernels are MNE's designs; running them in
-one overlap-save pass is ours, because it is several times faster and bounds memory.
+one pass is ours, because it is several times faster and bounds memory.
 """
 
 from dataclasses import dataclass
@@ -21,19 +26,24 @@ if TYPE_CHECKING:
 _FIR_LENGTH = 3.3  # a Hamming kernel lasts 3.3 / (transition width in Hz) seconds (MNE's rule)
 _MAX_DENOMINATOR = 20_000  # makes 173.61 -> 200 Hz exact; otherwise drifts < 0.3 ms in 24 h
 _NOTCH_TRANSITIONS = (1.0, 10.0)  # Hz: MNE's default, and the widest tried on short signals
+_ANTI_ALIAS_DB = 120.0  # what is cut off with the spectrum then stays below float32's resolution
+_MAX_SPECTRAL_RATIO = 1000  # FFT lengths are multiples of `up` and `down`
+_MARGIN = 16  # source samples: ringing of the cut beyond the kernel's ends, below 1e-7
+_HOP = 5  # kernel lengths per transform: longer ones leave the second-level cache
+_ROWS = 4  # channels per transform, which pocketfft computes side by side
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
     """Filter kernel and rate change of one signal of `n_times` source samples."""
 
-    kernel: np.ndarray  # (odd,) fused band-pass and notch at the source's rate
+    kernel: np.ndarray  # (odd,) symmetric: fused filters at the source's rate
     interpolator: np.ndarray  # (odd,) polyphase kernel at `up` times the source's rate
     up: int
     down: int
     n_times: int
-    no_dc: bool  # the kernel removes a constant: offsets may be taken off before it
     removes_mean: bool
+    spectral: bool  # the rate changes within the filter's transforms, without the interpolator
 
     @property
     def n_out(self) -> int:
@@ -43,8 +53,10 @@ class Chain:
     @property
     def reach(self) -> int:
         """Source samples on each side that a target sample depends on."""
-        interpolation = len(self.interpolator) // 2 // self.up + 1 if self.up != self.down else 0
-        return len(self.kernel) // 2 + interpolation
+        half = len(self.kernel) // 2
+        if self.up == self.down:
+            return half
+        return half + (_MARGIN if self.spectral else len(self.interpolator) // 2 // self.up + 1)
 
     @property
     def longest_gap(self) -> int:
@@ -67,17 +79,16 @@ class Chain:
         """Source samples (..., T) from `first` on -> target samples (..., stop - start)."""
         begin = start * self.down // self.up - self.reach
         end = (stop - 1) * self.down // self.up + self.reach + 2
-        if self.no_dc:
-            # An amplifier's offset of 100 mV would cost float32 its microvolts.
-            x = x - x[..., :1]
         left, right = max(0, -begin), max(0, end - self.n_times)
         x = x[..., max(0, begin - first) : end - first]
         if left or right:
             width = [(0, 0)] * (x.ndim - 1) + [(left, right)]
             x = np.pad(x, width, mode="reflect", reflect_type="odd")
+        if self.spectral:
+            return _overlap_save(x, begin, start, stop, self.kernel, self.up, self.down)
         half = len(self.kernel) // 2
         if half:
-            x = _convolve(x, self.kernel)
+            x = _overlap_save(x, begin, begin + half, end - half, self.kernel)
         if self.up == self.down:
             y = x[..., : stop - start]
             return y if half else y.astype(np.float32)  # never a view of what was read
@@ -96,27 +107,69 @@ class Chain:
         return y[..., skip : skip + stop - start]
 
 
-def _convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Valid part of the convolution, by overlap-save.
+def _overlap_save(
+    x: np.ndarray,
+    first: int,
+    start: int,
+    stop: int,
+    kernel: np.ndarray,
+    up: int = 1,
+    down: int = 1,
+) -> np.ndarray:
+    """Filter (..., T), whose first sample is source sample `first`; target samples start to stop.
+
+    Every transform takes a stretch of the source that begins on a sample both grids share, and
+    gives the target samples that the kernel reaches from within it. The spectrum is cut (or
+    continued with zeros) at the lower Nyquist frequency, where the kernel has left nothing.
 
     In float64, rounded to float32 at the end: in float32 the result would depend on how a recording
     is cut into pieces by 4e-7 of the largest amplitude, 1e-4 microvolts of a drifting electrode.
-    `scipy.signal.oaconvolve` gives the same at lower speed and twice the memory.
     """
     from scipy import fft
 
-    n_out = x.shape[-1] - len(kernel) + 1
-    hop = ceil(n_out / max(1, round(n_out / (8 * len(kernel)))))
-    n_fft = fft.next_fast_len(hop + len(kernel) - 1, real=True)
-    response = fft.rfft(kernel.astype(np.float64), n_fft)
-    y = np.empty((*x.shape[:-1], n_out), np.float32)
-    for a in range(0, n_out, hop):
-        b = min(a + hop, n_out)
-        piece = x[..., a : b + len(kernel) - 1].astype(np.float64)
-        spectrum = fft.rfft(piece, n_fft)
-        spectrum *= response
-        y[..., a:b] = fft.irfft(spectrum, n_fft)[..., len(kernel) - 1 : len(kernel) - 1 + b - a]
-    return y
+    reach = len(kernel) // 2 + (0 if up == down else _MARGIN)
+    n_source = -(-(stop - start) * down // up)
+    hop = ceil(n_source / max(1, round(n_source / (_HOP * len(kernel)))))
+    units = fft.next_fast_len(ceil((hop + 2 * reach) / down) + 2, real=True)
+    n_fft, n_ifft = units * down, units * up
+    response = _response(kernel, n_fft, n_ifft)
+    rows = x.reshape(-1, x.shape[-1])
+    y = np.empty((len(rows), stop - start), np.float32)
+
+    for i in range(0, len(rows), _ROWS):
+        source, target = rows[i : i + _ROWS], y[i : i + _ROWS]
+        piece = np.empty((len(source), n_fft))
+        done = start
+        while done < stop:
+            origin = (done * down // up - reach) // down * down
+            shift = origin // down * up
+            end = min(stop, (origin + n_fft - 1 - reach) * up // down + 1)
+            a, b = max(origin, first), min(origin + n_fft, first + x.shape[-1])
+            piece[:, : a - origin] = piece[:, b - origin :] = 0.0
+            piece[:, a - origin : b - origin] = source[:, a - first : b - first]
+            spectrum = fft.rfft(piece)[:, : len(response) // 2]
+            spectrum.view(np.float64)[...] *= response
+            made = fft.irfft(spectrum, n_ifft)
+            target[:, done - start : end - start] = made[:, done - shift : end - shift]
+            done = end
+    return y.reshape(*x.shape[:-1], -1)
+
+
+def _response(kernel: np.ndarray, n_fft: int, n_ifft: int) -> np.ndarray:
+    """What to multiply real and imaginary parts of a spectrum by, in turn.
+
+    The response of a symmetric kernel about its centre is real.
+    """
+    from scipy import fft
+
+    half = len(kernel) // 2
+    centred = np.zeros(n_fft)
+    centred[: half + 1], centred[n_fft - half :] = kernel[half:], kernel[:half]
+    response = fft.rfft(centred).real[: min(n_fft, n_ifft) // 2 + 1] * (n_ifft / n_fft)
+    if n_fft != n_ifft:
+        response[-1] = 0.0  # the Nyquist frequency itself, which one of the two cannot hold
+    repeated: np.ndarray = np.repeat(response, 2)
+    return repeated
 
 
 def design_chain(
@@ -166,20 +219,23 @@ def design_chain(
     ratio = Fraction(settings.sfreq / sfreq).limit_denominator(_MAX_DENOMINATOR)
     up, down = ratio.numerator, ratio.denominator
     interpolator = np.ones(1)
-    if up > 1 or (down > 1 and lowpass is None):
-        # After a low-pass only the images of what it passes are left to be removed.
-        edge, end = (0.9 * nyquist, 1.1 * nyquist) if lowpass is None else (lowpass, sfreq - stop)
-        n_taps, beta = kaiserord(80.0, (end - edge) / (up * sfreq / 2))
-        window, cutoff = ("kaiser", beta), (edge + end) / 2
-        interpolator = up * firwin(n_taps | 1, cutoff, window=window, fs=up * sfreq)
+    if up != down:
+        # The stop bands above are 50 dB down; this one lets the spectrum be cut at its end.
+        edge = min(stop, 0.95 * nyquist)
+        n_taps, beta = kaiserord(_ANTI_ALIAS_DB, (nyquist - edge) / (sfreq / 2))
+        cutoff = (edge + nyquist) / 2
+        kernel = fftconvolve(kernel, firwin(n_taps | 1, cutoff, window=("kaiser", beta), fs=sfreq))
+    if up > 1:
+        n_taps, beta = kaiserord(80.0, (sfreq - 2 * edge) / (up * sfreq / 2))
+        interpolator = up * firwin(n_taps | 1, sfreq / 2, window=("kaiser", beta), fs=up * sfreq)
     chain = Chain(
-        kernel=kernel.astype(np.float32),
+        kernel=kernel,
         interpolator=interpolator.astype(np.float32),
         up=up,
         down=down,
         n_times=n_times,
-        no_dc=highpass is not None,
         removes_mean=removes_mean,
+        spectral=up != down and max(up, down) <= _MAX_SPECTRAL_RATIO,
     )
     return chain, {"highpass": highpass, "lowpass": lowpass, "notch": notches, "notes": notes}
 

@@ -19,8 +19,19 @@ from typing import Any
 
 import numpy as np
 
+from eegfoundation.edf import MAX_SFREQ
 from eegfoundation.errors import ConfigError, PreprocessingError
 from eegfoundation.filtering import Chain, design_chain, fill_gaps
+from eegfoundation.plausibility import (
+    Excerpt,
+    excerpt,
+    line_peak,
+    mains_elsewhere,
+    median_spectrum,
+    peculiarities,
+    same_signal,
+    warn_once,
+)
 from eegfoundation.quality import (
     ARTEFACT,
     BAD_ANNOTATION,
@@ -70,6 +81,8 @@ class Preprocessing:
                 continue
             if not _is_positive(value):
                 raise ConfigError(f"{name} must be a positive number, found {value!r}.")
+        if self.sfreq > MAX_SFREQ:
+            raise ConfigError(f"sfreq must be at most {MAX_SFREQ:g} Hz, found {self.sfreq:g}.")
         if self.reference not in REFERENCES:
             raise ConfigError(f"reference must be one of {REFERENCES}, found {self.reference!r}.")
         if self.lowpass is not None and self.lowpass > 0.45 * self.sfreq:
@@ -97,9 +110,10 @@ class Preprocessing:
 def preprocess(
     recording: Recording, settings: Preprocessing | None = None, *, line_freq: float | None = None
 ) -> Recording:
-    """Filter, resample and re-reference a recording; nothing is read before `get_data` asks.
+    """Filter, resample and re-reference a recording, lazily: when `get_data` asks.
 
-    (With `notch="auto"` and no known mains frequency, up to 60 s are read to find it.)
+    Up to 60 s from all over it are read at once, to find the mains frequency and contradictions
+    (see `eegfoundation.plausibility`).
 
     Parameters
     ----------
@@ -116,7 +130,8 @@ def preprocess(
         At `settings.sfreq`; sample k lies at k / sfreq seconds, and there are ceil(n_times * ratio)
         of them. Unusable samples are NaN: non-finite or flat for at least 1 s in the source, inside
         `bad_segments` (not of epochs: cutting epochs drops the bad ones), beyond `artefact_uv`.
-        `history["preprocessing"]` says what was done, and what was not.
+        `history["preprocessing"]` says what was done, and what was not; what contradicts itself is
+        also logged as a warning.
 
     Raises
     ------
@@ -133,7 +148,8 @@ def preprocess(
             f"{recording.name} is preprocessed already: give the recording as it was read."
         )
     settings = settings or Preprocessing()
-    freq, freq_source = _line_freq(recording, settings, line_freq)
+    sample = excerpt(recording)
+    freq, freq_source = _line_freq(recording, settings, line_freq, sample)
     chain, band = design_chain(settings, recording.sfreq, recording.n_times, freq)
     reference = design_reference(settings.reference, recording)
     reader = PreprocessedReader(
@@ -143,6 +159,12 @@ def preprocess(
         sfreq=settings.sfreq,
         artefact_uv=settings.artefact_uv,
     )
+    doubts = [same_signal(sample), None if freq is None else mains_elsewhere(sample, freq)]
+    contradictions = [doubt for doubt in doubts if doubt]
+    for text in contradictions:
+        warn_once(f"{recording.name}: {text}")
+    nyquist = min(recording.sfreq, settings.sfreq) / 2
+    kept = min(nyquist if settings.lowpass is None else settings.lowpass, 0.9 * nyquist)
     done = {
         "settings": settings.to_dict(),
         "sfreq_before": recording.sfreq,
@@ -154,7 +176,8 @@ def preprocess(
         "reference": settings.reference,
         "artefact_uv": settings.artefact_uv,
         "edges": "odd reflection",
-        "notes": band["notes"] + reference.notes,
+        "contradictions": contradictions,
+        "notes": band["notes"] + peculiarities(sample, kept, settings.reference) + reference.notes,
     }
     return replace(
         recording,
@@ -194,10 +217,12 @@ class PreprocessedReader:
         """
         n_chans, n_out = len(self.reference.ch_names), self.chain.n_out
         epoched = self.source.n_epochs is not None
+        step = max(1, int(_BLOCK_SECONDS * self.sfreq) // (n_out if epoched else 1))
+        if 0 < stop - start <= step:
+            return self._epochs(start, stop) if epoched else self._samples(start, stop)
         shape = (stop - start, n_chans, n_out) if epoched else (n_chans, stop - start)
         data = np.empty(shape, np.float32)
         causes = None
-        step = max(1, int(_BLOCK_SECONDS * self.sfreq) // (n_out if epoched else 1))
         for a in range(start, stop, step):
             b = min(a + step, stop)
             here = np.s_[a - start : b - start] if epoched else np.s_[:, a - start : b - start]
@@ -289,28 +314,12 @@ def detect_line_freq(data: np.ndarray, sfreq: float) -> float | None:
     sfreq : float
         Sampling rate, Hz.
     """
-    from scipy.signal import welch
-
-    rows = data.reshape(-1, data.shape[-1])
-    rows = rows[np.isfinite(rows).all(axis=1)]
-    # Resolution below 1 s, or an average over less than 8 s in all, is not evidence.
-    if rows.shape[1] < sfreq or rows.size < 8 * sfreq:
-        return None
-    freqs, psd = welch(rows, sfreq, nperseg=min(round(2 * sfreq), rows.shape[1]))
-    spectrum = np.median(psd, axis=0)
-    found: dict[float, float] = {}
-    for candidate in (50.0, 60.0):
-        distance = np.abs(freqs - candidate)
-        around = (distance >= 3) & (distance <= 8) & (freqs < 0.49 * sfreq)
-        level = np.median(spectrum[around]) if around.any() else 0.0
-        if candidate + 0.5 < sfreq / 2 and level > 0:
-            found[candidate] = float(spectrum[distance <= 0.5].max() / level)
-    best = max(found, key=lambda freq: found[freq], default=None)
-    return best if best is not None and found[best] >= 10**0.6 else None
+    found = median_spectrum(data, sfreq)
+    return None if found is None else line_peak(*found, sfreq)
 
 
 def _line_freq(
-    recording: Recording, settings: Preprocessing, argument: float | None
+    recording: Recording, settings: Preprocessing, argument: float | None, sample: Excerpt
 ) -> tuple[float | None, str]:
     """Mains frequency and who said so."""
     if argument is not None and not _is_positive(argument):
@@ -327,23 +336,8 @@ def _line_freq(
         return float(settings.notch), "settings"
     if recording.line_freq:
         return float(recording.line_freq), "file"
-    found = detect_line_freq(_excerpts(recording), recording.sfreq)
+    found = None if sample.spectrum is None else line_peak(*sample.spectrum, recording.sfreq)
     return found, "none found" if found is None else "detected"
-
-
-def _excerpts(recording: Recording, seconds: float = 60.0, n_pieces: int = 6) -> np.ndarray:
-    """Up to `seconds` of the good channels from places spread over the recording: (n, C, T)."""
-    good = [i for i, name in enumerate(recording.ch_names) if name not in recording.bads]
-    if recording.n_epochs is not None:
-        budget = int(seconds * recording.sfreq / recording.n_times)
-        n_kept = min(recording.n_epochs, max(1, budget))
-        chosen = np.linspace(0, recording.n_epochs - 1, n_kept).round().astype(int)
-        return np.concatenate([recording.get_data(i, i + 1)[:, good] for i in chosen])
-    if recording.duration <= seconds:
-        return recording.get_data()[good][None]
-    length = int(seconds / n_pieces * recording.sfreq)
-    starts = np.linspace(0, recording.n_times - length, n_pieces).astype(int)
-    return np.stack([recording.get_data(a, a + length)[good] for a in starts.tolist()])
 
 
 def _is_positive(value: object) -> bool:

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from eegfoundation.models import SIZES, DownstreamConfig, EEGFoundationConfig
+from eegfoundation.models.embeddings import FilterBank
 
 
 def tiny_config(**changes):
@@ -50,7 +51,7 @@ def scramble(model, seed=0):
 
     for module in model.modules():
         for name, p in module.named_parameters(recurse=False):
-            if isinstance(module, nn.Linear) and name == "weight":
+            if isinstance(module, nn.Linear | FilterBank) and name == "weight":
                 p.copy_(noise(p) * 1.2 / p.shape[1] ** 0.5)
             elif isinstance(module, nn.Embedding):
                 if p.requires_grad:  # not RoFormer's table of sines

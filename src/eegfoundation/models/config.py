@@ -99,9 +99,10 @@ class EEGFoundationConfig(StrictConfig):
             )
         self._require_whole(
             1,
-            *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+            *("hidden_size", "num_attention_heads", "intermediate_size"),
             *("embedding_size", "tokens_per_position", "tokens_seen", "max_position_embeddings"),
         )
+        self._require_whole(1, "num_hidden_layers", maximum=1000)
         if self.tokens_seen > 1 and not self.merges_tokens:
             raise ConfigError(
                 f"tokens_seen={self.tokens_seen}; with tokens_per_position=1 a position is a "
@@ -116,7 +117,8 @@ class EEGFoundationConfig(StrictConfig):
             )
         self._require_whole(0, "type_vocab_size")
         self._require_number(0, 1, "hidden_dropout_prob", "attention_probs_dropout_prob")
-        self._require_number(0, float("inf"), "initializer_range", "layer_norm_eps", "rope_theta")
+        self._require_number(0, float("inf"), "initializer_range", "layer_norm_eps")
+        self._require_number(1, float("inf"), "rope_theta")
         if self.hidden_act not in ACT2FN:
             raise ConfigError(f"hidden_act={self.hidden_act!r} is unknown; 'gelu' is usual.")
         if self.hidden_size % (2 * self.num_attention_heads):

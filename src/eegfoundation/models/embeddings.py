@@ -44,7 +44,9 @@ class TokenEmbeddings(nn.Module):
         self.filters: FilterBank | None = None
         self.project: nn.Linear | None = None
         if config.merges_tokens:
-            self.filters = FilterBank(self.tokens_seen * size, width)
+            self.filters = FilterBank(
+                size, width, seen=self.tokens_seen, step=self.tokens_per_position
+            )
             self.project = nn.Linear(width + width // 2, width)
         elif size != width:
             self.project = nn.Linear(size, width)
@@ -52,24 +54,53 @@ class TokenEmbeddings(nn.Module):
     def forward(self, input_ids: Tensor) -> Tensor:
         if self.filters is not None:
             # the last position is filled up, and the first and last see beyond the window's edge
-            missing = -input_ids.shape[-1] % self.tokens_per_position
+            n_times, step = input_ids.shape[-1], self.tokens_per_position
+            missing = (n_times + step - 1) // step * step - n_times  # a form that exporters follow
             beyond = (self.tokens_seen - self.tokens_per_position) // 2
             input_ids = F.pad(input_ids, (beyond, missing + beyond), value=PAD)
-        x = self.word_embeddings(input_ids)
+        # Normalised once per row of the table, not once per sample. Both tables are asked, as their
+        # weights may be shards (FSDP).
+        every = torch.arange(self.word_embeddings.num_embeddings, device=input_ids.device)
+        table = self.word_embeddings(every)
         if self.token_type_embeddings is not None:
-            x = x + self.token_type_embeddings.weight[0]
-        x = self.dropout(self.norm(x))
+            table = table + self.token_type_embeddings(every[:1])
+        x = self.dropout(F.embedding(input_ids, self.norm(table)))
         if self.filters is not None:
-            x = x.unfold(1, self.tokens_seen, self.tokens_per_position)  # (B, N, size, seen)
-            pairs = self.filters(x.transpose(2, 3).flatten(2))
-            real, imaginary = pairs.float().chunk(2, dim=-1)
+            pairs = self.filters(x)
+            precise = torch.promote_types(pairs.dtype, torch.float32)
+            real, imaginary = pairs.to(precise).chunk(2, dim=-1)
             energy = (real.square() + imaginary.square() + _FLOOR).log()
             x = torch.cat([pairs, energy.to(pairs.dtype)], dim=-1)
         return x if self.project is None else self.project(x)
 
 
-class FilterBank(nn.Linear):
-    """Embedded tokens of a position -> D / 2 pairs of filters in quadrature, (B, N, D)."""
+class FilterBank(nn.Module):
+    """D / 2 pairs of filters in quadrature over embedded tokens, (B, T, size) -> (B, N, D).
+
+    Position n is filtered from tokens ``n * step`` to ``n * step + seen``.
+    """
+
+    def __init__(self, size: int, width: int, *, seen: int, step: int) -> None:
+        super().__init__()
+        self.seen, self.step = seen, step
+        self.weight = nn.Parameter(torch.empty(width, seen * size))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen, step = self.seen, self.step
+        if seen % step:
+            stretches = x.unfold(1, seen, step).transpose(2, 3).flatten(2)
+            return F.linear(stretches, self.weight, self.bias)
+        # Stretches overlap, so each step of tokens meets each part of the filters once, and no
+        # stretch is copied; the parts of one stretch are then added up.
+        n_parts = seen // step
+        weight = self.weight.unflatten(1, (n_parts, -1)).transpose(0, 1).flatten(0, 1)
+        parts = F.linear(x.unflatten(1, (-1, step)).flatten(2), weight).unflatten(2, (n_parts, -1))
+        n_positions = parts.shape[1] - n_parts + 1
+        filtered = parts[:, :n_positions, 0]
+        for i in range(1, n_parts):
+            filtered = filtered + parts[:, i : i + n_positions, i]
+        return filtered + self.bias
 
 
 def ordinal_table(width: int) -> Tensor:

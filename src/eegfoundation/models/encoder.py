@@ -12,21 +12,18 @@ N positions (ceil(T / P)), D width, E context width, V vocabulary.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.utils import logging
 
-from eegfoundation.errors import CheckpointError, ModelInputError
+from eegfoundation.errors import CheckpointError, EEGFoundationError, ModelInputError
+from eegfoundation.models.attention import tiled_attention
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.embeddings import (
     FilterBank,
@@ -35,24 +32,11 @@ from eegfoundation.models.embeddings import (
     ordinal_table,
 )
 from eegfoundation.models.rotary import rotary_tables, rotate
+from eegfoundation.models.sharing import SharedModel, quiet
 from eegfoundation.preprocessing import Preprocessing
 from eegfoundation.tokenizer import N_BINS, PAD, AmplitudeTokenizer
 
 _RESIDUAL = 0.1  # of what is added in a new block: at first the spectrum passes nearly unchanged
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' bars and load report: what matters of it is raised as an error."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def masked_score(dtype: torch.dtype) -> float:
@@ -62,6 +46,22 @@ def masked_score(dtype: torch.dtype) -> float:
     and a row of which everything is masked would become NaN.
     """
     return torch.finfo(dtype).min / 2
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Scaled dot-product attention, (B, H, N, D / H) each.
+
+    PyTorch's kernel, but for low precision on a CPU: there it multiplies as slowly as in float32,
+    and tiles of plain products are half as fast again; with dropout (in training), several times
+    (docs/performance.md).
+    """
+    low = torch.is_autocast_enabled("cpu") or q.dtype != torch.float32
+    plain = mask is not None or q.device.type != "cpu" or torch.compiler.is_compiling()
+    if not plain and (low or dropout):
+        return tiled_attention(q, k, v, dropout)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
 
 class ResidualLinear(nn.Linear):
@@ -86,13 +86,8 @@ class SelfAttention(nn.Module):
             proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        x = F.scaled_dot_product_attention(
-            rotate(q, *rotary),
-            rotate(k, *rotary),
-            v,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        dropout = self.dropout if self.training else 0.0
+        x = attend(rotate(q, *rotary), rotate(k, *rotary), v, mask, dropout)
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
 
@@ -115,7 +110,7 @@ class EncoderLayer(GradientCheckpointingLayer):
         return self.output_norm(x + self.dropout(self.fc2(self.activation(self.fc1(x)))))
 
 
-class EEGFoundationPreTrainedModel(PreTrainedModel):
+class EEGFoundationPreTrainedModel(SharedModel):
     """Hugging Face saving, loading and sharing, made strict."""
 
     config_class = EEGFoundationConfig
@@ -126,11 +121,11 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         config = self.config
-        if isinstance(module, nn.Linear | nn.Embedding):
+        if isinstance(module, nn.Linear | nn.Embedding | FilterBank):
             nn.init.normal_(module.weight, std=config.initializer_range)
         if isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
-        if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:
+        if isinstance(module, nn.Linear | nn.LayerNorm | FilterBank) and module.bias is not None:
             nn.init.zeros_(module.bias)
         if not (isinstance(config, EEGFoundationConfig) and config.merges_tokens):
             return
@@ -161,13 +156,23 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
         kwargs.setdefault("use_safetensors", True)  # never unpickle
         kwargs["ignore_mismatched_sizes"] = True  # collected below instead of half-reported
         try:
-            with _quiet():
+            with quiet():
                 model, info = super().from_pretrained(
                     name_or_path, *args, output_loading_info=True, **kwargs
                 )
-        except (OSError, SafetensorError) as error:
+        except EEGFoundationError:
+            raise
+        except (OSError, ValueError, SafetensorError) as error:
             first_line = str(error).strip().splitlines()[0]
-            raise CheckpointError(f"Cannot load {name_or_path}: {first_line}") from error
+            raise CheckpointError(
+                f"Cannot load {name_or_path}: {first_line.rstrip('.')}; is it a whole checkpoint?"
+            ) from error
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):
+                raise
+            raise CheckpointError(
+                f"Cannot load {name_or_path}: its config.json asks for more memory than there is."
+            ) from error
         problems = [
             f"{kind.split('_')[0]} {sorted(map(str, info[kind]))}"
             for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
@@ -177,7 +182,16 @@ class EEGFoundationPreTrainedModel(PreTrainedModel):
             raise CheckpointError(
                 f"The weights in {name_or_path} do not fit {cls.__name__}: {'; '.join(problems)}."
             )
+        if broken := [name for name, value in model.state_dict().items() if not all_finite(value)]:
+            raise CheckpointError(
+                f"The weights in {name_or_path} are damaged: {broken[0]} holds NaN or infinity."
+            )
         return (model, info) if wants_info else model
+
+
+def all_finite(value: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinity."""
+    return not value.is_floating_point() or bool(value.isfinite().all())
 
 
 class EEGFoundationModel(EEGFoundationPreTrainedModel):
@@ -305,7 +319,8 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         return valid.unflatten(1, (-1, per_position)).any(-1)
 
     def _pool(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """(B, N, D) -> context vector (B, E) over the valid positions."""
+        """(B, N, D) -> context vector (B, E) over the valid positions, in float32 or better."""
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         if valid is None:
             weight = torch.full(x.shape[:2], 1 / x.shape[1], dtype=x.dtype, device=x.device)
         else:

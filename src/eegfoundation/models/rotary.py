@@ -27,10 +27,20 @@ def _tables(n_positions: int, head_dim: int, theta: float) -> tuple[np.ndarray, 
     return np.cos(angles), np.sin(angles)
 
 
+def _tables_in_graph(n_positions: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """As `_tables`, in operations that an exported graph can hold."""
+    frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+    angles = torch.arange(n_positions, dtype=torch.float64).unsqueeze(1) * frequencies
+    angles = torch.cat([angles, angles], dim=-1)
+    return angles.cos(), angles.sin()
+
+
 def rotary_tables(
     n_positions: int, head_dim: int, theta: float, like: Tensor
 ) -> tuple[Tensor, ...]:
     """Cosines and sines, each (n_positions, head_dim), on the device and in the type of `like`."""
+    if torch.compiler.is_exporting():  # a graph of any length makes its tables itself
+        return tuple(table.to(like) for table in _tables_in_graph(n_positions, head_dim, theta))
     tables = _tables(n_positions, head_dim, float(theta))
     return tuple(torch.from_numpy(table).to(like) for table in tables)
 
@@ -49,4 +59,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     rotated : Tensor, shape (B, H, N, D / H)
     """
     first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-second, first], dim=-1) * sin
+    cos, sin = cos[..., : first.shape[-1]], sin[..., : first.shape[-1]]  # the halves are equal
+    return torch.cat(
+        [
+            torch.addcmul(first * cos, second, sin, value=-1),
+            torch.addcmul(second * cos, first, sin),
+        ],
+        dim=-1,
+    )

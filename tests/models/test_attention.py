@@ -1,0 +1,103 @@
+"""Tiled attention equals PyTorch's, forwards and backwards, with and without dropout."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from eegfoundation.models import attention
+from eegfoundation.models.attention import drop_, kept, tiled_attention
+from eegfoundation.models.encoder import attend
+
+
+def rows(n_rows, n_heads, n_positions, size, dtype=torch.float64, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    shape = (n_rows, n_heads, n_positions, size)
+    return [torch.randn(shape, generator=random, dtype=dtype).requires_grad_() for _ in range(3)]
+
+
+def with_gradients(run, q, k, v):
+    out = run(q, k, v)
+    weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
+    return out, *torch.autograd.grad((out * weight).sum(), (q, k, v))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    n_rows=st.integers(1, 3),
+    n_heads=st.integers(1, 3),
+    n_positions=st.integers(1, 20),
+    size=st.integers(1, 9),
+    tile=st.integers(1, 2000),
+    seed=st.integers(0, 99),
+)
+def test_it_is_attention(n_rows, n_heads, n_positions, size, tile, seed):
+    qkv = rows(n_rows, n_heads, n_positions, size, seed=seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "TILE", tile)
+        ours = with_gradients(tiled_attention, *qkv)
+    theirs = with_gradients(F.scaled_dot_product_attention, *qkv)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)  # theirs is not exact to the end
+
+
+def test_the_gradient_is_right_under_dropout(monkeypatch):
+    monkeypatch.setattr(attention, "TILE", 5 * 5 * 2)  # three tiles
+
+    def run(q, k, v):
+        torch.manual_seed(3)
+        return tiled_attention(q, k, v, 0.3)
+
+    assert torch.autograd.gradcheck(run, rows(1, 6, 5, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("dropout", [0.1, 0.5])
+def test_so_many_weights_are_dropped_and_the_rest_stays(dtype, dropout):
+    weights = torch.rand(100, 1001, dtype=dtype) + 0.5
+    keep = kept(weights, dropout, torch.Generator().manual_seed(0))
+    dropped = drop_(weights.clone(), keep)
+    assert float((dropped == 0).float().mean()) == pytest.approx(dropout, abs=0.005)
+    assert torch.equal(dropped[dropped != 0], weights[dropped != 0])
+
+
+def test_dropout_leaves_the_mean_as_it_is_and_follows_the_global_seed():
+    q, k, _ = rows(1, 1, 50, 4, seed=1)
+    v = torch.ones_like(q)
+    torch.manual_seed(0)
+    first, second = (tiled_attention(q, k, v, 0.2) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert first.mean().item() == pytest.approx(1, abs=0.03)
+    torch.manual_seed(0)
+    assert torch.equal(tiled_attention(q, k, v, 0.2), first)
+
+
+def test_bfloat16_is_as_close_to_the_truth_as_pytorchs_without_its_kernel():
+    q, k, v = (x.detach() for x in rows(2, 4, 300, 64))
+    truth = F.scaled_dot_product_attention(q, k, v)
+    low = [x.bfloat16().requires_grad_() for x in (q, k, v)]
+    eager = ((low[0] * 64**-0.5) @ low[1].mT).softmax(-1) @ low[2]
+    error, of_eager = ((x.double() - truth).std() for x in (tiled_attention(*low), eager))
+    assert error <= 1.05 * of_eager
+    assert error < 0.01 * truth.std()
+
+
+def test_low_precision_and_dropout_take_it_and_float32_does_not(monkeypatch):
+    from eegfoundation.models import encoder
+
+    calls = []
+    monkeypatch.setattr(
+        encoder, "tiled_attention", lambda *a: calls.append(1) or tiled_attention(*a)
+    )
+    qkv = rows(1, 2, 6, 4, torch.float32)
+    attend(*qkv)
+    assert not calls
+    with torch.autocast("cpu", torch.bfloat16):
+        assert attend(*qkv).dtype == torch.bfloat16
+        assert len(calls) == 1
+    with torch.no_grad():
+        attend(*(x.bfloat16() for x in qkv))
+    assert len(calls) == 2
+    attend(*qkv, None, 0.1)
+    assert len(calls) == 3
