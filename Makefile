@@ -3,14 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 INTEGRATIONS := .venv-integrations
-BENCH := .venv-bench
 
 # What `make baselines` adds to: results/$(TASK).json; where the recordings lie; runs per network
 TASK ?= stress-ours
 DATA ?=
 SEEDS ?= 5
 
-.PHONY: demo test test-long test-integrations test-baselines baselines format clean
+.PHONY: demo test test-long test-integrations baselines bench bench-env format clean
 
 demo: $(INSTALLED)  ## recording -> tokens -> embeddings -> probabilities -> report, in demo_output/
 	$(BIN)/eegfoundation demo --out demo_output
@@ -24,14 +23,17 @@ test: $(INSTALLED)  ## lint, types and tests
 test-long: $(INSTALLED)  ## the tests that take many minutes
 	$(BIN)/python -m pytest -m long
 
-test-integrations: $(INTEGRATIONS)/.installed  ## with MOABB, in an environment of its own
-	$(INTEGRATIONS)/bin/python -m pytest tests/integrations
+test-integrations: $(INTEGRATIONS)/.installed  ## with braindecode, MOABB and others
+	$(INTEGRATIONS)/bin/python -m pytest tests/integrations tests/benchmarks/test_peers.py \
+	    tests/test_readme.py::test_python_with_another_package
 
-test-baselines: $(BENCH)/.installed  ## with braindecode, in an environment of its own
-	$(BENCH)/bin/python -m pytest tests/benchmarks/test_peers.py
+baselines: $(INTEGRATIONS)/.installed  ## networks of braindecode on the folds of results/$(TASK).json
+	$(INTEGRATIONS)/bin/python benchmarks/peers.py results/$(TASK).json --seeds $(SEEDS) $(if $(DATA),--data "$(DATA)")
 
-baselines: $(BENCH)/.installed  ## networks of braindecode on the folds of results/$(TASK).json
-	$(BENCH)/bin/python benchmarks/peers.py results/$(TASK).json --seeds $(SEEDS) $(if $(DATA),--data "$(DATA)")
+bench: bench-env  ## every figure of docs/benchmarks.md: on a quiet machine, half an hour
+	$(INTEGRATIONS)/bin/python benchmarks/run_all.py
+
+bench-env: $(INTEGRATIONS)/.installed  ## the environment that has the peers
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
@@ -44,18 +46,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
-# MOABB's dependencies contradict constraints.txt (python-dateutil), so it has versions of its own
+# MOABB's dependencies contradict constraints.txt (python-dateutil), so these have versions of their
+# own. braindecode imports torchaudio, whose library needs a CUDA build of torch; what it uses of it
+# is Python.
 $(INTEGRATIONS)/.installed: pyproject.toml constraints-integrations.txt
 	$(PYTHON) -m venv $(INTEGRATIONS)
-	$(INTEGRATIONS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-integrations.txt -e . moabb pytest
-	touch $@
-
-# braindecode imports torchaudio, whose library needs a CUDA build of torch; what it uses of it is Python
-$(BENCH)/.installed: pyproject.toml constraints.txt constraints-bench.txt
-	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-bench.txt -e . torch braindecode pytest
-	rm -f $(BENCH)/lib/python3*/site-packages/torchaudio/lib/*.so
+	$(INTEGRATIONS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-integrations.txt \
+	    -e . "braindecode[hub]" moabb open-eeg-bench eegdash mne-bids peft pytest
+	rm -f $(INTEGRATIONS)/lib/python3*/site-packages/torchaudio/lib/*.so
 	touch $@
 
 clean:
-	rm -rf .venv $(INTEGRATIONS) $(BENCH) build dist demo_output
+	rm -rf .venv $(INTEGRATIONS) build dist demo_output

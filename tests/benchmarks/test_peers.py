@@ -1,6 +1,6 @@
 """Networks of braindecode on the folds of a result.
 
-braindecode has an environment of its own: `make test-baselines`.
+braindecode has an environment of its own: `make test-integrations`.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ def braindecode():
     try:
         import braindecode.models
     except ImportError:
-        pytest.skip("braindecode is not installed: make test-baselines")
+        pytest.skip("braindecode is not installed: make test-integrations")
     return braindecode.models
 
 
