@@ -27,6 +27,7 @@ from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
 from eegfoundation.models.readout import LinearReadout
 from eegfoundation.models.registry import fingerprint, load_encoder
+from eegfoundation.models.sharing import WHERE_FROM
 from eegfoundation.models.spatial_fusion import SpatialFusion
 from eegfoundation.montage import positions as standard_positions
 from eegfoundation.preprocessing import DECISIVE_SETTINGS, Preprocessing
@@ -164,28 +165,52 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             )
         x = x.to(self.dtype)
         context = self._context(input_ids, embedding_data).to(self.dtype)
-        usable = torch.where(x.abs() <= MAX_ABS_UV, x, torch.nan)
-        varies = (usable.nan_to_num(-torch.inf).amax(-1)) > (usable.nan_to_num(torch.inf).amin(-1))
-        mask = varies & context.isfinite().all(-1)
-        context = context.nan_to_num(0, 0, 0)
         if channel_mask is not None:
             _check_shape("channel_mask", channel_mask, (n_chans,), (len(x), n_chans))
-            mask = mask & channel_mask.to(x.device).bool()
         if positions is not None:
             _check_shape("positions", positions, (n_chans, 3), (len(x), n_chans, 3))
             positions = positions.to(x).expand(len(x), -1, -1)
-        if self.config.readout == "linear":
-            logits, attention = self.readout(context, positions, mask)
-        else:
-            positions = self._default_positions(x) if positions is None else positions
-            sfreq = self.preprocessing.sfreq
-            pooled, attention = self.fusion(usable, context, positions, mask, sfreq)
-            logits = self.final_layer(self.head(pooled))
+        elif self.config.readout == "fusion":
+            positions = self._default_positions(x)
+        logits, attention = self.read_out(x, context, positions, channel_mask)
         loss = None
         if labels is not None:
             _check_shape("labels", labels, (len(x),))
             loss = F.cross_entropy(logits.float(), labels.long())
         return SequenceClassifierOutput(loss=loss, logits=logits, attentions=(attention,))
+
+    def read_out(
+        self,
+        x: Tensor,
+        context: Tensor,
+        positions: Tensor | None,
+        channel_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Decide from signals and context vectors, as `forward` does once its input is checked.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, C, T)
+        context : Tensor, shape (B, C, E)
+            NaN for a channel to leave out.
+        positions : Tensor, shape (B, C, 3) | None
+        channel_mask : Tensor of bool, shape (C,) or (B, C) | None
+
+        Returns
+        -------
+        logits : Tensor, shape (B, num_classes)
+        attention : Tensor, shape (B, C)
+        """
+        usable = torch.where(x.abs() <= MAX_ABS_UV, x, torch.nan)
+        varies = (usable.nan_to_num(-torch.inf).amax(-1)) > (usable.nan_to_num(torch.inf).amin(-1))
+        mask = varies & context.isfinite().all(-1)
+        context = context.nan_to_num(0, 0, 0)
+        if channel_mask is not None:
+            mask = mask & channel_mask.to(x.device).bool()
+        if self.config.readout == "linear":
+            return self.readout(context, positions, mask)
+        pooled, attention = self.fusion(usable, context, positions, mask, self.preprocessing.sfreq)
+        return self.final_layer(self.head(pooled)), attention
 
     def _context(self, x: Tensor, embedding: Tensor | None) -> Tensor:
         """Context vectors (B, C, E), given or computed."""
@@ -213,14 +238,19 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             return x.new_full((batch, n_chans, 3), torch.nan)
         return torch.from_numpy(standard_positions(names)).to(x).expand(batch, -1, -1)
 
-    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Save as a folder; an encoder that was trained along goes into ``encoder/`` inside.
 
-        Takes the arguments of `transformers.PreTrainedModel.save_pretrained`.
+        Takes the arguments of `eegfoundation.models.sharing.SharedModel.save_pretrained`.
         """
-        super().save_pretrained(save_directory, *args, **kwargs)
         if self.config.encoder_tuned:
-            self.encoder.save_pretrained(Path(save_directory) / "encoder", *args, **kwargs)
+            # the training's recordings and scores are the classifier's, its settings are of both
+            its = {**kwargs}
+            for name in ("training_data", "results", "state_dict"):
+                its.pop(name, None)
+            # first, so that a classifier which is there has it
+            self.encoder.save_pretrained(Path(save_directory) / "encoder", **its)
+        super().save_pretrained(save_directory, **kwargs)
 
     @classmethod
     def from_pretrained(cls, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -237,17 +267,14 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         loaded = super().from_pretrained(name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         if model.config.encoder_tuned:
-            source = {name: kwargs[name] for name in _WHERE_FROM & kwargs.keys()}
+            source = {name: kwargs[name] for name in WHERE_FROM if name in kwargs}
+            source["subfolder"] = "/".join(filter(None, [source.get("subfolder"), "encoder"]))
             model.attach_encoder(
                 EEGFoundationModel.from_pretrained(
-                    name_or_path, subfolder="encoder", dtype=torch.float32, **source
+                    name_or_path, dtype=torch.float32, **source
                 ).eval()
             )
         return loaded
-
-
-#: Arguments of from_pretrained that say where files come from.
-_WHERE_FROM = {"cache_dir", "force_download", "local_files_only", "revision", "token"}
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ class LinearReadout(nn.Module):
         ModelInputError
             If none of the channels is one of the readout's, or near one.
         """
-        nearest, found = self._match(positions, context.shape[:2])  # (B, R)
+        nearest, found = self.match(positions, context.shape[:2])  # (B, R)
         found = found & channel_mask.gather(1, nearest)
         x = context.gather(1, nearest.unsqueeze(-1).expand(-1, -1, context.shape[-1]))
         x = torch.where(found.unsqueeze(-1), (x - self.mean) * self.scale, 0.0)
@@ -83,14 +83,16 @@ class LinearReadout(nn.Module):
         share = share / share.sum(1, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
         return contribution.sum(1) + self.bias, share
 
-    def _match(self, positions: Tensor | None, shape: torch.Size) -> tuple[Tensor, Tensor]:
-        """Channel (B, R) that stands for each electrode, and whether there is one."""
+    def match(self, positions: Tensor | None, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        """Channel (B, R) that stands for each electrode, and whether there is one.
+
+        An exported graph cannot raise: there, the caller has to see that none is found.
+        """
         batch, n_chans = shape
         n_electrodes = len(self.electrodes)
         device = self.electrodes.device
-        same_number = n_chans == n_electrodes
-        order = torch.arange(n_electrodes, device=device).expand(batch, -1)
-        if positions is None and same_number:
+        if positions is None and n_chans == n_electrodes:
+            order = torch.arange(n_electrodes, device=device).expand(batch, -1)
             return order, torch.ones_like(order, dtype=torch.bool)
         if positions is None:
             raise ModelInputError(
@@ -98,22 +100,20 @@ class LinearReadout(nn.Module):
                 f"{n_electrodes} electrodes: give positions, or those electrodes in their order."
             )
         known = positions.isfinite().all(-1)  # (B, C)
-        distance = torch.cdist(
-            self.electrodes.nan_to_num().expand(batch, -1, -1),
-            positions.nan_to_num(),
-            compute_mode="donot_use_mm_for_euclid_dist",  # which rounds
-        )
+        apart = self.electrodes.nan_to_num()[:, None] - positions.nan_to_num()[:, None]
+        distance = torch.linalg.vector_norm(apart, dim=-1)  # (B, R, C)
         own = self.electrodes.isfinite().all(-1)  # (R,)
         unknown = ~(own[:, None] & known[:, None, :])
         distance = distance.masked_fill(unknown, torch.inf)
-        if same_number:
-            itself = torch.eye(n_chans, dtype=torch.bool, device=device)
-            # electrodes without a place in the same place of the same montage are the same
-            distance = distance.masked_fill(itself & ~own & ~known[:, None, :], 0.0)
-            distance = distance - 1e-6 * itself  # two channels in one spot keep their own
+        channel = torch.arange(n_chans, device=device)
+        same_number = torch.scalar_tensor(n_chans, device=device) == n_electrodes
+        itself = (torch.arange(n_electrodes, device=device)[:, None] == channel) & same_number
+        # electrodes without a place in the same place of the same montage are the same
+        distance = distance.masked_fill(itself & ~own[:, None] & ~known[:, None, :], 0.0)
+        distance = distance - 1e-6 * itself  # two channels in one spot keep their own
         found, nearest = distance.min(-1)
         found = found <= REACH
-        if not found.any(-1).all():
+        if not torch.compiler.is_exporting() and not found.any(-1).all():
             raise ModelInputError(
                 f"None of the {n_chans} channels lies within {100 * REACH:g} cm of one of the "
                 f"{n_electrodes} electrodes that this classifier reads; give channels of known "

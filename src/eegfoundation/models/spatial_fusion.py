@@ -61,8 +61,12 @@ class LocalPatches(nn.Module):
         self.project = nn.Linear(config.patch_size, config.d_model)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        beyond = max(0, x.shape[-1] - self.size)
-        missing = self.size + -(-beyond // self.stride) * self.stride - x.shape[-1]
+        beyond = torch.sym_max(0, x.shape[-1] - self.size)  # max, which exported graphs know too
+        # rounded up without negative numbers, which ONNX divides in another way
+        n_steps = n_kept = (beyond + self.stride - 1) // self.stride
+        if torch.compiler.is_exporting():
+            n_steps = n_steps + 1  # one patch and several would be two graphs: one more, not usable
+        missing = self.size + n_steps * self.stride - x.shape[-1]
         x = F.pad(x, (0, missing), value=torch.nan)
         usable = x.isfinite()
         count = usable.sum(-1, keepdim=True).clamp(min=1)
@@ -72,7 +76,10 @@ class LocalPatches(nn.Module):
         # unusable samples and what a short window lacks are zero: the channel's mean
         x = x / deviation.clamp(min=torch.finfo(x.dtype).tiny)
         patches = self.project(x.unfold(-1, self.size, self.stride))
-        return patches, usable.unfold(-1, self.size, self.stride).any(-1)
+        usable = usable.unfold(-1, self.size, self.stride).any(-1)
+        if torch.compiler.is_exporting():
+            usable = usable & (torch.arange(n_steps + 1, device=x.device) <= n_kept)
+        return patches, usable
 
 
 class CrossChannelAttention(nn.Module):
@@ -91,7 +98,13 @@ class CrossChannelAttention(nn.Module):
             proj(x).unflatten(-1, (self.num_heads, -1)).transpose(2, 3)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )  # (B, N, H, C, D / H)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :, None, None, :])
+        if torch.compiler.is_exporting():  # ONNX knows attention over four axes, not five
+            shape = q.shape
+            q, k, v = (value.reshape(-1, *shape[2:]) for value in (q, k, v))
+            mask = bias.reshape(-1, 1, 1, shape[3])
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(shape)
+        else:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[:, :, None, None, :])
         return self.out_proj(x.transpose(2, 3).flatten(3))
 
 
