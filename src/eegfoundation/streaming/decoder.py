@@ -1,0 +1,205 @@
+"""A window of a stream -> numbers: probabilities of a classifier, or embeddings of an encoder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eegfoundation.embedding import inference
+from eegfoundation.errors import CheckpointError, ConfigError
+from eegfoundation.prediction import class_names, describe, load_classifier
+from eegfoundation.streaming.alignment import CausalAlignment
+
+if TYPE_CHECKING:
+    from eegfoundation.models import EEGFoundationForClassification, EEGFoundationModel
+    from eegfoundation.preprocessing import Preprocessing
+    from eegfoundation.streaming.windows import StreamWindow
+
+DTYPES = ("float32", "bfloat16")
+ENCODER_SECONDS = 10.0  # window of an encoder, which has none of its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """What a model made of a window."""
+
+    values: np.ndarray | None
+    """One per name of the decoder; None: no prediction."""
+    status: str
+    """"ok", or why there is no prediction."""
+
+
+class Decoder:
+    """A model, ready for windows.
+
+    Parameters
+    ----------
+    model : EEGFoundationForClassification | EEGFoundationModel
+    positions : ndarray, shape (n_chans, 3)
+        Of the stream's electrodes, metres.
+    calibration : float
+        Seconds that alignment looks at before the first prediction; without alignment unused.
+    max_unusable : float
+        Share of a window, over all channels, beyond which nothing is predicted.
+    dtype : {"float32", "bfloat16"}
+        To compute in.
+
+    Raises
+    ------
+    ConfigError
+        A setting is impossible.
+    """
+
+    def __init__(
+        self,
+        model: EEGFoundationForClassification | EEGFoundationModel,
+        positions: np.ndarray,
+        *,
+        calibration: float = 60.0,
+        max_unusable: float = 0.5,
+        dtype: str = "float32",
+    ) -> None:
+        import torch
+
+        from eegfoundation.models import EEGFoundationForClassification
+
+        if not 0 <= max_unusable < 1:
+            raise ConfigError(f"max_unusable must be from 0 to below 1, found {max_unusable!r}.")
+        if dtype not in DTYPES:
+            raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}.")
+        self.model = model
+        self.max_unusable = max_unusable
+        self.dtype = dtype
+        self.classes: list[str] = []
+        """Of a classifier; empty for an encoder."""
+        self.alignment: CausalAlignment | None = None
+        self._positions = torch.from_numpy(positions)
+        if isinstance(model, EEGFoundationForClassification):
+            self.classes = class_names(model)
+            self.names = [f"p_{name}" for name in self.classes]
+            self._encoder = model.encoder.to(model.device)
+            kind, sfreq = model.config.alignment, model.preprocessing.sfreq
+            if kind != "none":
+                self.alignment = CausalAlignment(kind, self._encoder, calibration, sfreq)
+        else:
+            self._encoder = model
+            self.names = [f"e{i:03d}" for i in range(model.config.context_size)]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the model expects to be done to the signal."""
+        return self.model.preprocessing
+
+    @property
+    def window(self) -> float:
+        """Seconds that the model was made for."""
+        if not self.classes:
+            return ENCODER_SECONDS
+        return float(self.model.config.seq_len / self.preprocessing.sfreq)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Everything is decoded within: weights are cast to bfloat16 once, not at each window."""
+        import torch
+
+        enabled = self.dtype != "float32"
+        with (
+            inference(self.model),
+            torch.autocast(self.model.device.type, torch.bfloat16, enabled=enabled),
+        ):
+            yield
+
+    def __call__(self, window: StreamWindow) -> Decoded:
+        """Decode a window, within `running`."""
+        import torch
+
+        n_times = window.data.shape[1]
+        if window.n_seen < n_times:
+            return _nothing(f"filling: {window.n_seen / n_times:.0%} of a window")
+        if 1 - window.usable > self.max_unusable:
+            return _nothing(f"{1 - window.usable:.0%} of the window is unusable")
+        usable = window.quality > 0
+        signal, context = window.data, None
+        if self.alignment is not None:
+            if self.alignment.whitens:
+                signal = np.where(usable[:, None], signal, np.float32(np.nan))
+            aligned = self.alignment(signal, window.n_seen)
+            if aligned is None:
+                return _nothing(f"calibrating: {self.alignment.seconds_left:.0f} s to go")
+            signal, context = aligned
+        device = self.model.device
+        x = torch.from_numpy(signal).to(device)
+        if not self.classes:
+            values = self._encoder.embed_signal(x)[torch.from_numpy(usable).to(device)].mean(0)
+        else:
+            if context is None:
+                context = self._encoder.embed_signal(x[None])
+            output = self.model(
+                x[None],
+                context,
+                positions=self._positions,
+                channel_mask=torch.from_numpy(usable)[None],
+            )
+            values = output.logits[0].float().softmax(-1)
+        return Decoded(values=values.float().cpu().numpy(), status="ok")
+
+    def describe(self) -> dict[str, Any]:
+        """What a reader of an output must know about the model."""
+        if not self.classes:
+            return {"encoder": Path(self.model.config.name_or_path or "in memory").name}
+        description = describe(self.model)
+        if self.alignment is not None:
+            description["alignment_of_stream"] = (
+                f"by the windows so far, after {self.alignment.calibration:g} s of calibration"
+            )
+        return description
+
+
+def _nothing(status: str) -> Decoded:
+    return Decoded(values=None, status=status)
+
+
+def load_model(
+    model: str | None = None, config: str | None = None
+) -> EEGFoundationForClassification | EEGFoundationModel:
+    """Load what `eegfoundation stream MODEL` names.
+
+    Parameters
+    ----------
+    model : str | None
+        Weights of a classifier (.pth), a folder of a classifier or an encoder, or the name of an
+        encoder; None: the motor-imagery classifier that ships.
+    config : str | None
+        Configuration (.json) that belongs to a .pth.
+
+    Raises
+    ------
+    EEGFoundationError
+        If there is no such model, or it does not load exactly.
+    """
+    from eegfoundation.models import EEGFoundationForClassification, load_encoder
+
+    if model is None or model.endswith(".pth"):
+        return load_classifier(model, config)
+    if config is not None:
+        raise ConfigError(
+            f"{config} is given, but only a .pth needs a configuration: leave it out."
+        )
+    file = Path(model) / "config.json"
+    if file.is_file():
+        try:
+            kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
+        except (OSError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{file} cannot be read as a configuration: {error}.") from None
+        if kind == "eeg-foundation-downstream-classifier":
+            classifier: EEGFoundationForClassification = (
+                EEGFoundationForClassification.from_pretrained(model).eval()
+            )
+            return classifier
+    return load_encoder(model)
