@@ -15,18 +15,23 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 PAGES += [ROOT / name for name in ("demo_data/README.md", "models/README.md")]
 PAGES += sorted((ROOT / "docs").glob("**/*.md"))
-FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+#: Language, a package that the block needs ("python moabb"), code.
+FENCE = re.compile(r"^( *)```(\w*)(?: (\w+))?[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+PACKAGES = ("moabb", "braindecode")
 #: Any recording that a page names stands for the one that ships.
 RECORDING = "motor_imagery.edf"
 
 
-def blocks(page, *languages):
-    """The code in a page's fenced blocks, with the line where each begins."""
+def blocks(page, *languages, package=None):
+    """The code in a page's fenced blocks, with the line where each begins.
+
+    Those that need no package beyond ours, or those that need this one.
+    """
     text = page.read_text(encoding="utf-8")
     return [
-        (text[: found.start()].count("\n") + 1, found[3])
+        (text[: found.start()].count("\n") + 1, found[4])
         for found in FENCE.finditer(text)
-        if found[2] in languages
+        if found[2] in languages and found[3] == package
     ]
 
 
@@ -44,9 +49,16 @@ def commands(page):
 PYTHON = [
     pytest.param(code, id=f"{page.name}:{line}")
     for page in PAGES
-    # whose blocks are one script: tests/test_estimators.py runs it
-    if page.exists() and page.name != "scikit_learn.md"
+    # whose blocks are one script: tests/test_estimators.py and tests/integrations run them
+    if page.exists() and page.name not in ("braindecode.md", "scikit_learn.md")
     for line, code in blocks(page, "python")
+]
+OTHERS = [
+    pytest.param(package, code, id=f"{page.name}:{line}")
+    for page in PAGES
+    if page.exists()
+    for package in PACKAGES
+    for line, code in blocks(page, "python", package=package)
 ]
 SHELL = sorted({command for page in PAGES if page.exists() for command in commands(page)})
 OURS = [command for command in SHELL if re.match(r"eegfoundation\b(?!\.)", command)]
@@ -63,6 +75,13 @@ def test_the_readme_shows_code_and_commands():
     assert "make demo" in SHELL
     assert "make test" in SHELL
     assert "not a medical device" in text.lower()
+
+
+def test_every_block_of_python_is_run_somewhere():
+    """A block that needs a package nobody knows here would be passed over."""
+    for page in filter(Path.exists, PAGES):
+        known = [blocks(page, "python", package=package) for package in (None, *PACKAGES)]
+        assert sum(map(len, known)) == page.read_text(encoding="utf-8").count("```python"), page
 
 
 def test_the_published_quick_start_is_there_word_for_word():
@@ -92,6 +111,18 @@ def test_python(code, monkeypatch):
         warnings.simplefilter("ignore", UntrainedWeightsWarning)
         warnings.simplefilter("ignore", SimulatedTrainingWarning)  # the quick start's
         exec(compile(code, "README", "exec"), {"__name__": "__main__"})
+    assert visible() == before, "an example leaves files in the clone"
+
+
+@pytest.mark.filterwarnings("default")  # of those packages and what they import
+@pytest.mark.parametrize(("package", "code"), OTHERS)
+def test_python_with_another_package(package, code, monkeypatch, tmp_path):
+    """Where it is installed: `make test-integrations`."""
+    pytest.importorskip(package, reason=f"{package} is not installed: make test-integrations")
+    monkeypatch.setenv("MNE_DATA", str(tmp_path))
+    before = visible()
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "README", "exec"), {"__name__": "__main__"})
     assert visible() == before, "an example leaves files in the clone"
 
 

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_helpers import distance, published_config, scramble, tiny_config, tokens
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
     RoFormerConfig,
@@ -18,6 +19,7 @@ from eegfoundation.models import (
     EEGFoundationForMaskedLM,
     EEGFoundationModel,
     from_roformer,
+    load_roformer,
     to_roformer,
 )
 from eegfoundation.tokenizer import PAD, VOCAB_SIZE
@@ -221,3 +223,82 @@ def test_a_missing_or_misshapen_or_extra_weight_is_refused_by_name():
     source.adapter = nn.Linear(2, 2)
     with pytest.raises(CheckpointError, match=r"unexpected \['adapter\.bias', 'adapter\.weight'\]"):
         to_roformer(source)
+
+
+# --- Checkpoints on disk ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+@pytest.mark.parametrize("cls", [RoFormerModel, RoFormerForMaskedLM])
+def test_a_checkpoint_of_roformer_is_read_whole(tmp_path, cls, changes):
+    theirs = roformer(cls, **changes)
+    theirs.save_pretrained(tmp_path)
+    read = load_roformer(tmp_path)
+    assert type(read) is cls
+    ours, report = from_roformer(read, trained=True)
+    assert ours.config.trained
+    ids = tokens(2, 30)
+    assert distance(output(ours, ids), output(theirs, ids)) <= 1e-5
+    expected = {key for key in ours.state_dict() if not key.startswith("head.decoder.weight")}
+    prefixed = {key.removeprefix("encoder.").removeprefix("head.") for key in expected}
+    assert prefixed <= set(report.matched)
+    assert str(report).splitlines()[1:] == ["missing: none", "unexpected: none"]
+    assert str(report).startswith(f"matched: {len(report.matched)} weights")
+
+
+def test_a_checkpoint_of_before_safetensors_is_read(tmp_path):
+    theirs = roformer(RoFormerForMaskedLM)
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
+    ids = tokens(2, 30)
+    assert distance(output(load_roformer(tmp_path), ids), output(theirs, ids)) == 0
+
+
+def remove(weights):
+    del weights["encoder.layer.1.output.dense.bias"]
+
+
+def add(weights):
+    weights["encoder.layer.1.adapter.weight"] = torch.zeros(2, 2)
+
+
+def reshape(weights):
+    weights["encoder.layer.0.output.dense.bias"] = torch.zeros(7)
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (remove, r"missing \['encoder\.layer\.1\.output\.dense\.bias'\]"),
+        (add, r"unexpected \['encoder\.layer\.1\.adapter\.weight'\]"),
+        (reshape, r"another shape \[.*encoder\.layer\.0\.output\.dense\.bias"),
+    ],
+)
+def test_a_checkpoint_with_a_surprise_is_refused_by_name(tmp_path, capfd, edit, found):
+    """transformers itself would go on with random numbers in the gap."""
+    roformer(RoFormerModel).save_pretrained(tmp_path)
+    capfd.readouterr()
+    weights = load_file(tmp_path / "model.safetensors")
+    edit(weights)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=found) as error:
+        load_roformer(tmp_path)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_checkpoints_of_other_models_are_refused(tmp_path):
+    roformer(RoFormerForSequenceClassification).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"unexpected \['classifier\.dense\.bias'"):
+        load_roformer(tmp_path)
+    EEGFoundationModel(tiny_config()).save_pretrained(tmp_path / "ours")
+    with pytest.raises(CheckpointError, match="type 'eegfoundation'; expected 'roformer'"):
+        load_roformer(tmp_path / "ours")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"no readable config\.json"):
+        load_roformer(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "roformer"}')
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match="Cannot load"):
+        load_roformer(tmp_path)

@@ -135,6 +135,7 @@ def finetune(
     folder = Path(out)
     before = _earlier_run(folder, given)
     if before is not None and "scores" in before:
+        _remove_checkpoints(folder)  # if it was killed while it did so
         print(f"{folder} holds this run, finished; remove the folder to run it anew.")
         return
 
@@ -249,6 +250,7 @@ def _describe(trials: Trials, fold: Fold, given: dict[str, Any]) -> dict[str, An
         "git_commit": git_commit(),
         "trials_sha256": digest.hexdigest(),
         "channels": list(trials.ch_names),
+        "notes": dict(trials.notes),
         "trials": {
             part: dict(zip(trials.classes, some.counts(), strict=True))
             for part, some in parts.items()
@@ -292,7 +294,6 @@ def _finish(
     name = run["task"]["name"]
     model, judge = models
     save_downstream_model(model, folder / f"{name}_model.pth", folder / f"{name}_config.json")
-    model.save_pretrained(folder / "model")
     found: dict[str, Any] = {}
     for part in ("validation", "test"):
         index = getattr(fold, part)
@@ -318,11 +319,17 @@ def _finish(
     _save(figures.attention(shares, trials.ch_names, trials.positions), folder / "attention.png")
     if history:
         _save(figures.curves(history), folder / "curves.png")
-    write_json(folder / "run.json", {**run, "history": history, "scores": found}, overwrite=True)
-    for checkpoint in folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
+    run = {**run, "history": history, "scores": found}
+    model.save_pretrained(folder / "model", run=run)
+    write_json(folder / "run.json", run, overwrite=True)
+    _remove_checkpoints(folder)
     shown = ", ".join(f"{part} {values['balanced_accuracy']:.3f}" for part, values in found.items())
     print(f"{folder / f'{name}_model.pth'}: balanced accuracy {shown}; figures beside it")
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
 
 
 def _save(figure: Figure, path: Path) -> None:

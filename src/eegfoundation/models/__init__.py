@@ -2,15 +2,25 @@
 
 Read in the order in which data flows: `config`, `rotary`, `encoder`, `masked_lm`,
 `downstream_config`, `spatial_fusion` and `readout`, `classifier`, `checkpoint`; `convert` speaks to
-RoFormer, `registry` turns names into models.
+RoFormer, `registry` turns names into models, `sharing` and `card` write what lies beside weights.
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+)
 
 from eegfoundation.models.checkpoint import load_downstream_model, save_downstream_model
 from eegfoundation.models.classifier import EEGFoundationForClassification
 from eegfoundation.models.config import SIZES, EEGFoundationConfig
-from eegfoundation.models.convert import ConversionReport, from_roformer, to_roformer
+from eegfoundation.models.convert import (
+    ConversionReport,
+    from_roformer,
+    load_roformer,
+    to_roformer,
+)
 from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel
 from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM
@@ -28,11 +38,15 @@ __all__ = [
     "from_roformer",
     "load_downstream_model",
     "load_encoder",
+    "load_roformer",
     "random_encoder",
     "save_downstream_model",
     "to_roformer",
 ]
 
-AutoConfig.register(EEGFoundationConfig.model_type, EEGFoundationConfig)
+for _config in (EEGFoundationConfig, DownstreamConfig):
+    AutoConfig.register(_config.model_type, _config)
 AutoModel.register(EEGFoundationConfig, EEGFoundationModel)
 AutoModelForMaskedLM.register(EEGFoundationConfig, EEGFoundationForMaskedLM)
+# A window is a sequence of samples: `input_ids` and `labels` in, loss, logits and attentions out
+AutoModelForSequenceClassification.register(DownstreamConfig, EEGFoundationForClassification)

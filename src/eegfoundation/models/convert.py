@@ -4,14 +4,22 @@ With ``tokens_per_position=1`` our encoder is RoFormer; only names and the layou
 pairs differ. RoFormer rotates neighbours (0, 1), (2, 3), ...; ours rotates (0, d/2), (1, d/2 + 1),
 ... Reordering the rows of each head's query and key projections makes the two the same function
 (the dot product of queries and keys does not see a common permutation of both).
+
+Nothing is converted in part: a weight that is missing, left over or of another shape is an error
+that names it. Checkpoints on disk are held to the same, since transformers would fill what is
+missing with random numbers.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import RoFormerConfig, RoFormerForMaskedLM, RoFormerModel
 
@@ -19,6 +27,7 @@ from eegfoundation.errors import CheckpointError, ConfigError
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.encoder import EEGFoundationModel
 from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM
+from eegfoundation.models.sharing import quiet
 
 # (RoFormer's name, ours), in the order of a forward pass; # stands for a layer's number
 _ENCODER = [
@@ -70,11 +79,71 @@ class ConversionReport:
             self.unexpected + other.unexpected,
         )
 
+    def __str__(self) -> str:
+        """One line for each list; matched keys are counted."""
+        return "\n".join(
+            [
+                f"matched: {len(self.matched)} weights",
+                f"missing: {', '.join(self.missing) or 'none'}",
+                f"unexpected: {', '.join(self.unexpected) or 'none'}",
+            ]
+        )
+
+
+def load_roformer(folder: str | Path) -> RoFormerModel | RoFormerForMaskedLM:
+    """Read a RoFormer checkpoint, all of it or not at all.
+
+    Parameters
+    ----------
+    folder : str | Path
+        Written by ``save_pretrained`` of `transformers.RoFormerModel` or
+        `transformers.RoFormerForMaskedLM`: ``config.json``, and ``model.safetensors`` or
+        ``pytorch_model.bin`` (read without running code).
+
+    Returns
+    -------
+    model : RoFormerModel | RoFormerForMaskedLM
+        With the masked-token head if the checkpoint says that it has one. Float32.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such checkpoint, or any weight is missing, unexpected or of another shape.
+    """
+    try:
+        about = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} has no readable config.json: {error}.") from None
+    if not isinstance(about, dict) or about.get("model_type") != "roformer":
+        found = about.get("model_type") if isinstance(about, dict) else None
+        raise CheckpointError(
+            f"{folder} holds a model of type {found!r}; expected 'roformer', a checkpoint of "
+            "RoFormerModel or RoFormerForMaskedLM."
+        )
+    with_head = "RoFormerForMaskedLM" in (about.get("architectures") or [])
+    loader: Any = RoFormerForMaskedLM if with_head else RoFormerModel
+    try:
+        with quiet():
+            model, info = loader.from_pretrained(
+                folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+    except (OSError, SafetensorError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"Cannot load {folder}: {first_line}") from error
+    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    missing, unexpected, misshapen = (
+        sorted(str(key) for key in info[kind] if str(key) not in _NOT_WEIGHTS) for kind in kinds
+    )
+    _refuse(f"Reading {folder} as {loader.__name__}", missing, unexpected, misshapen)
+    return model.eval()
+
 
 def from_roformer(
     source: RoFormerModel | RoFormerForMaskedLM,
     tokenizer: dict[str, object] | None = None,
     preprocessing: dict[str, object] | None = None,
+    *,
+    trained: bool = False,
 ) -> tuple[EEGFoundationModel | EEGFoundationForMaskedLM, ConversionReport]:
     """Copy a RoFormer model into ours.
 
@@ -84,6 +153,8 @@ def from_roformer(
     tokenizer, preprocessing : dict | None
         What the source was trained with, as RoFormer's configuration has no place for it; the
         published scheme is ``tokenizer={"scaling": "minmax"}``. None: the defaults.
+    trained : bool
+        Whether the source was; False lets everything that runs on the weights say so.
 
     Returns
     -------
@@ -108,6 +179,7 @@ def from_roformer(
         pooling="mean",
         tokenizer=tokenizer,
         preprocessing=preprocessing,
+        trained=trained,
     )
     with_head = isinstance(source, RoFormerForMaskedLM)
     model = EEGFoundationForMaskedLM(config) if with_head else EEGFoundationModel(config)
@@ -202,13 +274,17 @@ def _copy(
         for key in report.matched
         if weights[key].shape != expected[key].shape
     ]
-    if report.missing or report.unexpected or misshapen:
-        raise CheckpointError(
-            f"Conversion to {type(target).__name__} is not exact: missing {report.missing}, "
-            f"unexpected {report.unexpected}, of another shape {misshapen}."
-        )
+    _refuse(f"Conversion to {type(target).__name__}", report.missing, report.unexpected, misshapen)
     target.load_state_dict(weights, strict=False)  # strict but for _NOT_WEIGHTS: checked above
     return report
+
+
+def _refuse(what: str, missing: list[str], unexpected: list[str], misshapen: list[str]) -> None:
+    if missing or unexpected or misshapen:
+        raise CheckpointError(
+            f"{what} is not exact: missing {missing}, unexpected {unexpected}, of another shape "
+            f"{misshapen}."
+        )
 
 
 def _reorder(value: Tensor, num_heads: int, *, interleaved: bool) -> Tensor:
