@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from eegfoundation.checksums import check_sum
 from eegfoundation.errors import (
     CheckpointError,
     ConfigError,
@@ -25,8 +27,10 @@ from eegfoundation.errors import (
 from eegfoundation.models.classifier import EEGFoundationForClassification
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.downstream_config import EXTRA_KEYS, PUBLISHED_KEYS, DownstreamConfig
-from eegfoundation.models.encoder import EEGFoundationModel
+from eegfoundation.models.encoder import EEGFoundationModel, all_finite
 from eegfoundation.models.registry import simulated_notice, untrained_notice
+from eegfoundation.outputs import new_file, write_json
+from eegfoundation.paths import check_path
 
 
 class _Checkpoint(NamedTuple):
@@ -80,7 +84,7 @@ def load_downstream_model(
         )
     config = DownstreamConfig(**settings, **saved.extras)
     model = EEGFoundationForClassification(config)
-    _load_exactly(model, saved.weights, f"The weights in {path} do not fit {config_path}")
+    load_exactly(model, saved.weights, f"The weights in {path} do not fit {config_path}")
     if config.encoder_tuned != (saved.encoder is not None):
         raise CheckpointError(
             f"{path} says encoder_tuned={config.encoder_tuned} and "
@@ -95,7 +99,7 @@ def load_downstream_model(
     return model.eval()
 
 
-def _load_exactly(model: nn.Module, found: dict[str, Tensor], complaint: str) -> None:
+def load_exactly(model: nn.Module, found: dict[str, Tensor], complaint: str) -> None:
     """Load weights; raise `CheckpointError` with a list of what does not fit."""
     expected = model.state_dict()
     problems = {
@@ -108,6 +112,8 @@ def _load_exactly(model: nn.Module, found: dict[str, Tensor], complaint: str) ->
     if any(problems.values()):
         listing = "; ".join(f"{kind} {keys}" for kind, keys in problems.items() if keys)
         raise CheckpointError(f"{complaint}: {listing}.")
+    if broken := sorted(key for key, value in found.items() if not all_finite(value)):
+        raise CheckpointError(f"{complaint}: {broken[0]} holds NaN or infinity, it is damaged.")
     model.load_state_dict(found)
 
 
@@ -115,27 +121,36 @@ def _tuned_encoder(saved: dict[str, Any], path: Path) -> EEGFoundationModel:
     """Make the encoder that was trained along."""
     encoder = EEGFoundationModel(EEGFoundationConfig(**json.loads(saved["config"])))
     complaint = f"The encoder's weights in {path} do not fit its configuration"
-    _load_exactly(encoder, saved["state_dict"], complaint)
+    load_exactly(encoder, saved["state_dict"], complaint)
     return encoder.eval()
 
 
 def _read_checkpoint(path: Path) -> _Checkpoint:
     """Read what `save_downstream_model` wrote."""
+    if path.exists():
+        check_path(path, CheckpointError)
+        check_sum(path)
     try:
+        _check_archive(path)
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"Weights {path} not found; check the path.") from None
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged or foreign pickle can fail in any way
         first_line = f"{type(error).__name__} {error}".strip().splitlines()[0]
-        raise CheckpointError(f"{path} cannot be loaded as weights: {first_line}") from error
+        raise CheckpointError(
+            f"{path} cannot be loaded as weights: {first_line.rstrip('.')}; is it a whole .pth?"
+        ) from error
     try:
         weights, extras = dict(saved["state_dict"]), json.loads(saved["extras"])
-        encoder = saved.get("encoder")
+        encoder, settings = saved.get("encoder"), [extras]
         tensors = list(weights.values())
         if encoder is not None:
             tensors += encoder["state_dict"].values()
-            json.loads(encoder["config"])
-        sound = all(isinstance(value, Tensor) for value in tensors) and isinstance(extras, dict)
+            settings.append(json.loads(encoder["config"]))
+        sound = all(isinstance(value, Tensor) for value in tensors)
+        sound &= all(isinstance(one, dict) for one in settings)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError):
         sound = False
     if not sound:
@@ -144,6 +159,26 @@ def _read_checkpoint(path: Path) -> _Checkpoint:
             "'extras'); weights of other code cannot be used."
         )
     return _Checkpoint(weights, extras, encoder)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what unpacks to more than its size (PyTorch does not compress), and flipped bits.
+
+    torch.save writes a checksum with every tensor, torch.load does not look at it.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as file:
+        unpacked = sum(member.file_size for member in file.infolist())
+        if unpacked > path.stat().st_size:
+            raise CheckpointError(
+                f"{path} is a compressed archive; expected weights of torch.save."
+            )
+        if damaged := file.testzip():
+            raise CheckpointError(
+                f"{path} is damaged: {Path(damaged).name} in it differs from its checksum; get it "
+                "again."
+            )
 
 
 def save_downstream_model(
@@ -157,12 +192,19 @@ def save_downstream_model(
     ----------
     model : EEGFoundationForClassification
     model_path : str | Path
-        Written under a temporary name first, then renamed. A missing folder is made.
+        Replaced if it exists. A missing folder is made.
     config_path : str | Path | None
         Where to write the published keys as JSON; None: not at all.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
     """
-    path = Path(model_path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if config_path is not None:
+        write_json(
+            config_path, {key: getattr(model.config, key) for key in PUBLISHED_KEYS}, overwrite=True
+        )
     extras = {key: getattr(model.config, key) for key in EXTRA_KEYS}
     content = {"state_dict": model.state_dict(), "extras": json.dumps(extras)}
     if model.config.encoder_tuned:
@@ -170,11 +212,5 @@ def save_downstream_model(
             "config": json.dumps(model.encoder.config.to_diff_dict()),
             "state_dict": model.encoder.state_dict(),
         }
-    unfinished = path.with_name(path.name + ".tmp")
-    torch.save(content, unfinished)
-    unfinished.replace(path)
-    if config_path is not None:
-        published = {key: getattr(model.config, key) for key in PUBLISHED_KEYS}
-        text = json.dumps(published, indent=2) + "\n"
-        Path(config_path).parent.mkdir(parents=True, exist_ok=True)
-        Path(config_path).write_text(text, encoding="utf-8")
+    with new_file(model_path, overwrite=True) as unfinished:
+        torch.save(content, unfinished)

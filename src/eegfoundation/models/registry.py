@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 import torch
 
+from eegfoundation.checksums import check_sum, listed
 from eegfoundation.errors import CheckpointError, ConfigError, UntrainedWeightsWarning
 from eegfoundation.models.config import SIZES, EEGFoundationConfig
 from eegfoundation.models.encoder import EEGFoundationModel
@@ -108,6 +109,8 @@ def load_encoder(
             f"No encoder is called {str(name_or_path)!r}; expected one of {list(SIZES)}, a folder "
             "made by save_pretrained, or a hub id (owner/name)."
         )
+    for name in listed(Path(source)):
+        check_sum(Path(source) / name)
     encoder = EEGFoundationModel.from_pretrained(source, dtype=torch.float32).eval().to(device)
     if not encoder.config.trained:
         warnings.warn(untrained_notice(f"Encoder {name_or_path}"), UntrainedWeightsWarning, 2)
