@@ -44,6 +44,16 @@ def encoder_folder(encoder, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def given(encoder, encoder_folder, tmp_path_factory):
+    """Folder with what every command reads, see `command_inputs`."""
+    from command_inputs import make_inputs
+
+    folder = tmp_path_factory.mktemp("given")
+    make_inputs(folder, encoder, encoder_folder)
+    return folder
+
+
 @pytest.fixture
 def command(capfd):
     """Run `eegfoundation` within this process: exit code, lines on stdout, lines on stderr."""

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from eegfoundation.batch import each_file, unique_stems
 from eegfoundation.errors import EEGFoundationError, RecordingError
+from samples import files_in
 
 # few names, so that they meet often; numbers and folders as the function itself would add them
 folders = st.sampled_from(["", "a", "b", "c/a", "A"])
@@ -40,36 +42,92 @@ def test_names_grow_only_as_far_as_needed():
     assert unique_stems(["1/a/rest.edf", "2/a/rest.edf"]) == ["a_rest-edf", "a_rest-edf-2"]
 
 
-def test_a_bad_file_does_not_stop_the_others(capsys):
+SETTINGS = {"overwrite": False, "window": 10.0}
+
+
+def each(files, work, out, **settings):
+    each_file(files, work, out=str(out), ending="_x.txt", settings={**SETTINGS, **settings})
+
+
+def test_a_bad_file_does_not_stop_the_others(capsys, tmp_path):
     done = []
 
-    def work(file, stem):
+    def work(file, path, overwrite):
         if "bad" in file:
             raise RecordingError("bad.edf is empty." if file == "bad.edf" else "it has no signal.")
-        done.append((file, stem))
+        done.append((file, path, overwrite))
 
     with pytest.raises(EEGFoundationError, match=r"^2 of 4 files failed, for the reasons above\.$"):
-        each_file(["a.edf", "bad.edf", "bad.bdf", "b.edf"], work)
-    assert done == [("a.edf", "a"), ("b.edf", "b")]
+        each(["a.edf", "bad.edf", "bad.bdf", "b.edf"], work, tmp_path / "out")
+    expected = [(f"{x}.edf", tmp_path / "out" / f"{x}_x.txt", False) for x in "ab"]
+    assert done == expected
     # every sentence names its file, once
     assert capsys.readouterr().err.splitlines() == [
         "bad.edf is empty.",
         "bad.bdf: it has no signal.",
     ]
+    assert list(tmp_path.iterdir()) == []  # nothing was made, nothing is left
 
 
-def test_of_one_file_the_reason_itself_is_raised(capsys):
-    def work(file, stem):
+def test_of_one_file_the_reason_itself_is_raised(capsys, tmp_path):
+    def work(file, path, overwrite):
         raise RecordingError("a.edf is empty.")
 
     with pytest.raises(RecordingError, match=r"^a\.edf is empty\.$"):
-        each_file(["a.edf"], work)
+        each(["a.edf"], work, tmp_path / "out")
     assert capsys.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_our_own_mistakes_stop_everything():
-    def work(file, stem):
+def test_our_own_mistakes_stop_everything(tmp_path):
+    def work(file, path, overwrite):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        each_file(["a.edf", "b.edf"], work)
+        each(["a.edf", "b.edf"], work, tmp_path)
+
+
+def test_the_same_call_goes_on_after_a_kill_and_another_does_not(tmp_path, capsys):
+    class Killed(BaseException):
+        pass
+
+    files = [str(tmp_path / f"{name}.edf") for name in "abc"]
+    for file in files:
+        Path(file).write_text("signal")
+    out = tmp_path / "out"
+    asked = []
+
+    def work(file, path, overwrite, killed=True):
+        asked.append((path.name, overwrite))
+        path.write_text("result")
+        if killed and path.name == "b_x.txt":
+            raise Killed
+
+    def uninterrupted(*args):
+        work(*args, killed=False)
+
+    def kill():
+        asked.clear()
+        shutil.rmtree(out, ignore_errors=True)
+        with pytest.raises(Killed):
+            each(files, work, out)
+        assert [name for name, _ in asked] == ["a_x.txt", "b_x.txt"]
+        asked.clear()
+
+    kill()
+    each(files, uninterrupted, out)
+    assert asked == [("b_x.txt", True), ("c_x.txt", False)]
+    assert capsys.readouterr().out == f"{out / 'a_x.txt'}: finished before\n"
+    assert files_in(out) == ["a_x.txt", "b_x.txt", "c_x.txt"]
+    asked.clear()
+    each(files, uninterrupted, out)  # through: what is there is not ours any more
+    assert [overwrite for _, overwrite in asked] == [False] * 3
+
+    kill()
+    each(files, uninterrupted, out, window=5.0)
+    assert [overwrite for _, overwrite in asked] == [False] * 3
+
+    kill()
+    Path(files[0]).write_text("another signal")
+    each(files, uninterrupted, out)
+    assert [overwrite for _, overwrite in asked] == [False] * 3

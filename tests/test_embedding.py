@@ -98,7 +98,7 @@ def test_a_recording_shorter_than_a_window_is_one_row_and_that_is_said(encoder, 
 
 def test_nothing_is_logged_where_nothing_is_special(encoder, caplog):
     with caplog.at_level(logging.INFO, logger="eegfoundation"):
-        embed(waves(200), encoder, **THREE)
+        embed(waves(200) + noise(3, 6000, sd=1), encoder, **THREE)
     assert caplog.messages == []
 
 

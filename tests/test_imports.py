@@ -22,11 +22,12 @@ MODULES = {
 STAGES = {
     *("__init__", "cli", "demo", "embedding", "evaluation", "export", "explain", "features"),
     *("finetuning", "info", "estimators", "integrations", "prediction", "pretraining"),
-    *("report", "stream"),
+    *("conversion", "report", "stream", "streaming"),
 }
 MODELS_MAY_USE = {
     *("eegfoundation.errors", "eegfoundation.montage", "eegfoundation.preprocessing"),
-    *("eegfoundation.tokenizer", "eegfoundation.models"),
+    *("eegfoundation.tokenizer", "eegfoundation.models", "eegfoundation.paths"),
+    *("eegfoundation.checksums", "eegfoundation.outputs"),
 }
 HEAVY = {"torch", "transformers", "mne", "scipy", "sklearn", "pandas", "matplotlib"}
 

@@ -135,7 +135,7 @@ def test_nonsense(tmp_path):
         "nonsense": "nonsense does not exist",
         str(tmp_path): "is a folder",
         str(tmp_path / "x.txt"): "unknown type",
-        "absent.json": "cannot be read",
+        "absent.json": "does not exist",
     }.items():
         with pytest.raises(EEGFoundationError, match=error):
             info(target)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from eegfoundation.errors import OutputError
-from eegfoundation.outputs import NpzWriter, new_file, write_json
+from eegfoundation.outputs import NpzWriter, new_file, new_folder, write_json
 from samples import files_in
 
 
@@ -138,3 +138,33 @@ def test_same_content_same_bytes(tmp_path, monkeypatch):
 def test_rows_that_do_not_fill_the_shape_are_our_mistake(tmp_path):
     with pytest.raises(AssertionError, match="a: 6 values"), NpzWriter(tmp_path / "x.npz") as npz:
         npz.add_rows("a", (3, 3), float, [np.zeros((2, 3))])
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_is_complete_or_what_it_was(tmp_path, exists):
+    path = tmp_path / "model"
+    before = {}
+    if exists:
+        path.mkdir()
+        before = {"config.json": "old", "part-2.bin": "old", "mine.txt": "mine"}
+        for name, text in before.items():
+            (path / name).write_text(text)
+
+    def write(error=None):
+        with new_folder(path, last="config.json", replaced=["part-*"]) as unfinished:
+            for name in ("config.json", "part-1.bin"):
+                (unfinished / name).write_text("new")
+            if error:
+                raise error
+
+    def found():
+        return {file.name: file.read_text() for file in path.glob("*")}
+
+    with pytest.raises(KeyboardInterrupt):
+        write(KeyboardInterrupt)
+    assert found() == before
+    (tmp_path / "model.unfinished").mkdir()  # of a run that was killed
+    (tmp_path / "model.unfinished" / "half").write_text("")
+    write()
+    mine = {"mine.txt": "mine"} if exists else {}
+    assert found() == {"config.json": "new", "part-1.bin": "new", **mine}

@@ -65,6 +65,7 @@ def test_array(dtype: str) -> None:
         "positions_unknown": ["X9"],
         "n_bad_segments": 0,
         "reader_warnings": [],
+        "contradictions": [],
         "notes": [],
     }
 
@@ -93,9 +94,10 @@ def test_npy_file(tmp_path: Path) -> None:
     assert (recording.name, recording.subject) == ("sub-07_rest.npy", "07")
     np.testing.assert_array_equal(recording.get_data(100, 300), x[:, 100:300].astype(np.float32))
     path.write_bytes(b"something else")
-    for broken in (path, tmp_path / "absent.npy"):
-        with pytest.raises(RecordingError, match=r"cannot be read as a \.npy file"):
-            read_recording(broken, sfreq=100)
+    with pytest.raises(RecordingError, match=r"cannot be read as a \.npy file"):
+        read_recording(path, sfreq=100)
+    with pytest.raises(RecordingError, match=r"absent\.npy does not exist"):
+        read_recording(tmp_path / "absent.npy", sfreq=100)
 
 
 @pytest.mark.parametrize(

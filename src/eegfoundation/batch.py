@@ -5,20 +5,37 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from eegfoundation.errors import EEGFoundationError
+from eegfoundation.journal import Journal
 
 
-def each_file(files: Sequence[str], work: Callable[[str, str], None]) -> None:
-    """Run ``work(file, stem)`` for every file, the others too if one fails.
+def each_file(
+    files: Sequence[str],
+    work: Callable[[str, Path, bool], None],
+    *,
+    out: str,
+    ending: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """Run ``work(file, result, overwrite)`` for every file, the others too if one fails.
+
+    Killed or stopped, the same call goes on where it was.
 
     Parameters
     ----------
     files : sequence of str
     work : callable
-        Takes the file and the name for its outputs (see `unique_stems`).
+        Makes the result of a file, all of it or nothing.
+    out : str
+        Folder of the results.
+    ending : str
+        Of their names, which begin as those of the files (see `unique_stems`).
+    settings : mapping
+        All arguments of the call, ``overwrite`` among them.
 
     Raises
     ------
@@ -26,15 +43,31 @@ def each_file(files: Sequence[str], work: Callable[[str, str], None]) -> None:
         After the last file, if any failed.
     """
     failed = 0
-    for file, stem in zip(files, unique_stems(files), strict=True):
-        try:
-            work(file, stem)
-        except EEGFoundationError as error:
-            if len(files) == 1:
-                raise
-            failed += 1
-            said = str(error)
-            print(said if Path(file).name in said else f"{file}: {said}", file=sys.stderr)
+    folder = Path(out)
+    journal = Journal(folder / f".{ending.strip('_')}.unfinished", files, settings)
+    ended = False
+    try:
+        for file, stem in zip(files, unique_stems(files), strict=True):
+            result = folder / f"{stem}{ending}"
+            if result.name in journal.finished and result.exists():
+                print(f"{result}: finished before")
+                continue
+            overwrite = settings["overwrite"] or result.name in journal.begun
+            try:
+                if overwrite or not result.exists():
+                    journal.begin(result)
+                work(file, result, overwrite)
+                journal.finish(result)
+            except (EEGFoundationError, MemoryError) as error:
+                if len(files) == 1:
+                    raise
+                failed += 1
+                said = str(error) if isinstance(error, EEGFoundationError) else "out of memory."
+                print(said if Path(file).name in said else f"{file}: {said}", file=sys.stderr)
+        ended = True
+    finally:
+        if ended or not journal.finished:  # Ctrl-C after some: they need not be made again
+            journal.close()
     if failed:
         raise EEGFoundationError(f"{failed} of {len(files)} files failed, for the reasons above.")
 

@@ -31,7 +31,10 @@ def check_sum(path: str | Path) -> None:
     expected = listed(path.parent).get(path.name)
     if expected is None or not path.is_file():
         return
-    found = _digest(path)
+    try:
+        found = _digest(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
     if found != expected:
         raise CheckpointError(
             f"{path} is not the file that was written (SHA-256 {found[:12]}..., expected "

@@ -49,8 +49,8 @@ def demo(out: str = "demo_output") -> None:
     predictions = predict(recording, classifier)
     with new_file(predictions_path, overwrite=True) as unfinished:
         predictions.to_csv(unfinished, index=False, float_format="%.6g")
-    history = predictions.attrs["history"]
-    write_json(predictions_path.with_suffix(".preprocessing.json"), history, overwrite=True)
+        history = predictions.attrs["history"]
+        write_json(predictions_path.with_suffix(".preprocessing.json"), history, overwrite=True)
     print("4. Drawing the report ...")
     report_path = make_report(
         recording,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Hz. Slower channels are trends (temperature, saturation), not EEG.
 MIN_SFREQ = 10.0
+#: Hz. No amplifier of EEG is faster; a damaged header may well be.
+MAX_SFREQ = 1e6
 
 
 class _EDFSignal(NamedTuple):

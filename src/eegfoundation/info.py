@@ -99,10 +99,12 @@ def _describe_config(path: Path) -> list[tuple[str, object]]:
 
     from eegfoundation.errors import ConfigError
     from eegfoundation.models import DownstreamConfig, EEGFoundationConfig
+    from eegfoundation.paths import check_path
 
+    check_path(path, ConfigError)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"Configuration {path} cannot be read: {error}.") from None
     known = {c.model_type: c for c in (DownstreamConfig, EEGFoundationConfig)}
     kind = known.get(str(values.get("model_type"))) if isinstance(values, dict) else None

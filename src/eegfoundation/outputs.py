@@ -1,14 +1,16 @@
 """Writing results: whole or not at all, and never over another result unasked.
 
-Everything is written under a temporary name beside its destination and renamed when complete, so
-that an interrupted run leaves no half file under a final name. Large arrays go to disk row by row:
-the embedding of a 24 h recording never has to fit into memory.
+Everything is written under a temporary name beside its destination and renamed when it is on the
+disk, so that neither a kill nor a power cut leaves a half file under a final name. Large arrays go
+to disk row by row: the embedding of a 24 h recording never has to fit into memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -51,6 +53,7 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
+        _reach_disk(unfinished)
         unfinished.replace(path)
     except OSError as error:
         raise OutputError(f"Writing {path} failed: {error.strerror or error}.") from error
@@ -59,11 +62,70 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(path: str | Path, *, last: str, replaced: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a temporary folder whose files become those of ``path`` if the block succeeds.
+
+    Files of other names that lie in ``path`` stay. Where there was a result before, file after file
+    takes its place: meanwhile the one without which a folder is nothing is absent.
+
+    Parameters
+    ----------
+    path : str | Path
+        Final folder.
+    last : str
+        Name of that file.
+    replaced : sequence of str
+        Patterns of files of an earlier result that must not stay beside the new ones.
+
+    Yields
+    ------
+    unfinished : Path
+        An empty folder: write here.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    path = Path(path)
+    # beside it, as then a single rename does; a folder that is there may be a disk of its own
+    inside = path.is_dir()
+    unfinished = path / ".unfinished" if inside else path.with_name(path.name + ".unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        names = sorted(file.name for file in unfinished.iterdir())
+        for name in names:
+            _reach_disk(unfinished / name)
+        if not inside:
+            unfinished.replace(path)
+            return
+        (path / last).unlink(missing_ok=True)
+        earlier = {file for pattern in replaced for file in path.glob(pattern)}
+        for file in earlier - {path / name for name in names}:
+            file.unlink()
+        for name in sorted(names, key=last.__eq__):
+            (unfinished / name).replace(path / name)
+    except OSError as error:
+        raise OutputError(f"Writing {path} failed: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _reach_disk(path: Path) -> None:
+    """Else a power cut could leave the name of a file without its content."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def write_json(path: str | Path, content: dict[str, Any], *, overwrite: bool = False) -> None:
     """Write a JSON file a person can read."""
     with new_file(path, overwrite=overwrite) as unfinished:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        unfinished.write_text(text + "\n", encoding="utf-8")
+        # of a name that is no UTF-8, what cannot be written becomes an escape of JSON's own
+        unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 class NpzWriter:

@@ -273,10 +273,10 @@ def predict_files(
     overwrite : bool
         Replace existing results.
     """
+    settings = dict(locals())
     model = load_classifier(classifier, classifier_config)
 
-    def work(file: str, stem: str) -> None:
-        path = Path(out) / f"{stem}_predictions.csv"
+    def work(file: str, path: Path, overwrite: bool) -> None:
         with new_file(path, overwrite=overwrite) as unfinished:
             table = predict(
                 file,
@@ -289,11 +289,11 @@ def predict_files(
                 line_freq=line_freq,
             )
             table.to_csv(unfinished, index=False, float_format="%.6g")
-        history = table.attrs["history"]
-        write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)
+            history = table.attrs["history"]
+            write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)
         print(f"{path}: {len(table)} windows, classes {', '.join(class_names(model))}")
 
-    each_file(files, work)
+    each_file(files, work, out=out, ending="_predictions.csv", settings=settings)
 
 
 def load_classifier(

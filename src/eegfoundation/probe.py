@@ -70,7 +70,7 @@ def fit_probe(
     Raises
     ------
     TaskError
-        If a class does not occur.
+        If a class does not occur, or nothing is usable.
     """
     from sklearn.metrics import recall_score
     from sklearn.model_selection import GroupKFold, StratifiedKFold
@@ -78,6 +78,11 @@ def fit_probe(
     if missing := sorted(set(range(n_classes)) - set(y.tolist())):
         raise TaskError(f"No window to learn from is of class {missing}; add some, or drop it.")
     features = features.astype(np.float32, copy=False)
+    if not np.isfinite(features).any():
+        raise TaskError(
+            "No window to learn from has a usable sample; look at the recordings with "
+            "eegfoundation report."
+        )
     groups = np.unique(group)
     if len(groups) > 1:
         folds = GroupKFold(min(N_FOLDS, len(groups))).split(features, y, group)

@@ -8,8 +8,9 @@ Why by header: endings lie. Neuroscan and ANT both write ".cnt", and the wrong r
 but crashes the interpreter; BrainVision and Nihon Kohden both write ".eeg"; a text file that is
 named ".edf" deserves one clear sentence.
 
-Trade-off: files are opened without loading them, so a day of EEG fits in memory; EEGLAB files with
-the data inside and EDF files whose EEG channels differ in sampling rate are the exceptions.
+Trade-off: files are opened without loading them, so a day of EEG fits in memory; EDF files whose
+EEG channels differ in sampling rate are the exception. Formats whose readers can crash the
+interpreter are read by another process (`isolated`).
 """
 
 import contextlib
@@ -27,6 +28,8 @@ import numpy as np
 
 from eegfoundation.edf import read_edf
 from eegfoundation.errors import EEGFoundationError, RecordingError
+from eegfoundation.isolated import read_isolated, refuse_bomb
+from eegfoundation.paths import check_path
 
 if TYPE_CHECKING:
     import mne
@@ -41,6 +44,8 @@ class ReadingReport:
     format: str
     dropped: dict[str, str] = field(default_factory=dict)
     """Channels that were not even opened, with the reason."""
+    contradictions: list[str] = field(default_factory=list)
+    """Between names and positions, say."""
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     """What the reader warned about, without folders and personal data."""
@@ -85,9 +90,9 @@ def open_file(path: Path, wanted: Sequence[str] = ()) -> OpenedFile:
     RecordingError
         If the file is missing, empty, damaged, of an unknown format, or not a recording.
     """
-    if not path.exists():
-        raise RecordingError(f"{path} does not exist: check the path.")
+    check_path(path, RecordingError)
     path = _main_file(path)
+    check_path(path, RecordingError)  # the header beside a data file may be anything, too
     if path.is_file() and path.stat().st_size == 0:
         raise RecordingError(f"{path.name} is empty (0 bytes): copy it again from its source.")
     chosen = _recognise(path)
@@ -277,15 +282,48 @@ def _cnt_data_format(path: Path) -> str:
     return "int32" if roughness("<i4") < roughness("<i2") else "int16"
 
 
-def _read_eeglab(path: Path, wanted: Sequence[str], report: ReadingReport) -> Any:
+def _read_brainvision(path: Path, wanted: Sequence[str], report: ReadingReport) -> Any:
     import mne
 
+    text = path.read_text(encoding="latin-1")
+    n_chans = re.search(r"^\s*NumberOfChannels\s*=\s*(\d+)", text, re.MULTILINE)
+    if n_chans and int(n_chans[1]) > text.count("\n"):
+        # MNE would make room for all of them before it looks for their names
+        raise RecordingError(
+            f"{path.name} announces {n_chans[1]} channels and does not describe as many: "
+            "its header is damaged, copy it again."
+        )
+    return mne.io.read_raw_brainvision(path)
+
+
+def _isolated(path: Path, wanted: Sequence[str], report: ReadingReport) -> Any:
+    """Read by another process: see `isolated`."""
+    return read_isolated(path, report)
+
+
+def _read_ant(path: Path, report: ReadingReport) -> Any:
+    import mne
+
+    return mne.io.read_raw_ant(path)
+
+
+def _read_eeglab(path: Path, report: ReadingReport) -> Any:
+    import mne
+
+    refuse_bomb(path)
     try:
         return mne.io.read_raw_eeglab(path)
     except TypeError as error:
         if "trials" not in str(error):
             raise
         return mne.read_epochs_eeglab(path)
+
+
+#: What the other process runs, by the name of the format.
+ISOLATED: dict[str, Callable[[Path, ReadingReport], Any]] = {
+    "ANT": _read_ant,
+    "EEGLAB": _read_eeglab,
+}
 
 
 def _read_fif(path: Path, wanted: Sequence[str], report: ReadingReport) -> Any:
@@ -320,13 +358,13 @@ _FORMATS = (
     _Format("EDF", (".edf",), _starts(b"0       "), read_edf),
     _Format("BDF", (".bdf",), _starts(b"\xffBIOSEMI"), read_edf),
     _Format("BrainVision", (".vhdr", ".ahdr"), _starts(b"Brain Vision", b"BrainVision"),
-            _by("read_raw_brainvision")),
-    _Format("EEGLAB", (".set",), _starts(b"MATLAB"), _read_eeglab),
+            _read_brainvision),
+    _Format("EEGLAB", (".set",), _starts(b"MATLAB"), _isolated),
     _Format("FIF", (".fif", ".fif.gz"), _starts(b"\0\0\0\x64\0\0\0\x1f", b"\x1f\x8b"), _read_fif),
     _Format("GDF", (".gdf",), _starts(b"GDF "), _by("read_raw_gdf")),
     _Format("Neuroscan", (".cnt",), _starts(b"Version 3.0"), _read_cnt),
     _Format("ANT", (".cnt",), lambda h: _starts(b"RIFF", b"RF64")(h) and b"CNT" in h[:16],
-            _by("read_raw_ant")),
+            _isolated),
     _Format("EGI raw", (".raw",), lambda h: 2 <= int.from_bytes(h[:4], "big") <= 7,
             _by("read_raw_egi")),
     _Format("EGI mff", (".mff",), lambda h: not h, _by("read_raw_egi")),

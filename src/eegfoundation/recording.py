@@ -11,18 +11,22 @@ Trade-off: nothing is loaded before `Recording.get_data` asks for a span. Memory
 long files; in return the source has to stay where it is (and an MNE object unchanged) while in use.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eegfoundation import montage
-from eegfoundation.edf import MIN_SFREQ
+from eegfoundation.edf import MAX_SFREQ, MIN_SFREQ
 from eegfoundation.errors import ChannelError, RecordingError, UnitsError
+from eegfoundation.paths import check_path, printable_name
+from eegfoundation.plausibility import check_positions, warn_once
 from eegfoundation.readers import (
     OpenedFile,
     ReadingReport,
@@ -33,6 +37,11 @@ from eegfoundation.units import MICROVOLTS, check_units
 
 if TYPE_CHECKING:
     import mne
+
+# "S12", "sub-007", "patient_3": a number within a study, with up to one letter behind it
+_STUDY_CODE = (
+    r"(?:[a-z]{1,2}|pat|sub|subj|subject|patient|participant|simulated|vp|id)[ _-]?\d{1,4}[a-z]?"
+)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -164,7 +173,9 @@ def read_recording(
     elif isinstance(source, str | Path) and Path(source).suffix.lower() == ".npy":
         recording = _from_npy(Path(source), sfreq, wanted, units or "uV")
     else:
-        recording = _from_mne(_open(source, wanted), sfreq, wanted, units or "V")
+        opened = _open(source, wanted)
+        # what a damaged header has put into MNE's object shows only when it is looked at
+        recording = quietly(lambda: _from_mne(opened, sfreq, wanted, units or "V"), opened.path)
     if recording.n_times == 0 or recording.n_epochs == 0:
         raise RecordingError(f"{recording.name} holds no samples: expected a signal.")
     if units is None:
@@ -173,10 +184,10 @@ def read_recording(
 
 
 def _check_sfreq(name: str, sfreq: float) -> float:
-    if not (math.isfinite(sfreq) and sfreq >= MIN_SFREQ):
+    if not (math.isfinite(sfreq) and MIN_SFREQ <= sfreq <= MAX_SFREQ):
         raise RecordingError(
-            f"{name} is sampled at {sfreq:g} Hz: expected at least {MIN_SFREQ:g} Hz, "
-            "slower signals are no EEG."
+            f"{name} is sampled at {sfreq:g} Hz: expected at least {MIN_SFREQ:g} Hz and at most "
+            f"{MAX_SFREQ:g} Hz, anything else is no EEG."
         )
     return float(sfreq)
 
@@ -219,11 +230,11 @@ def _from_mne(
         raise montage.no_eeg_error(path.name, dropped)
     bads = set(info["bads"])
     recording = Recording(
-        name=path.name,
+        name=printable_name(path),
         ch_names=chosen.ch_names,
         sfreq=_check_sfreq(path.name, info["sfreq"]),
         n_times=len(data.times),
-        positions=_positions(originals, info)[chosen.picks],
+        positions=_positions(originals, opened)[chosen.picks],
         reader=_reader_of(data, chosen.picks, MICROVOLTS[units], path),
         bads=[montage.normalise_name(originals[i]) for i in chosen.picks if originals[i] in bads],
         subject=(_bids_subject(path) if is_file else None) or _patient_code(info),
@@ -251,22 +262,34 @@ def _reader_of(
         return np.asarray(data.get_data(picks=picks, start=start, stop=stop))
 
     read = read_epochs if isinstance(data, mne.BaseEpochs) else read_raw
-    return lambda start, stop: quietly(lambda: read(start, stop) * microvolts, path).astype(
-        np.float32
-    )
+
+    def read_microvolts(start: int, stop: int) -> np.ndarray:
+        x = quietly(lambda: read(start, stop), path)
+        # Multiplied in float64 and rounded once, without an array of float64 in between.
+        with np.errstate(over="ignore"):  # infinite, which later stages know as unusable
+            return np.multiply(
+                x, microvolts, out=np.empty(x.shape, np.float32), casting="same_kind"
+            )
+
+    return read_microvolts
 
 
-def _positions(originals: list[str], info: "mne.Info") -> np.ndarray:
+def _positions(originals: list[str], opened: OpenedFile) -> np.ndarray:
     """Template positions; for names it does not know, what was digitised with the recording."""
     from mne.io.constants import FIFF
 
+    channels = opened.data.info["chs"]
     found = montage.positions(originals)
-    for row, channel in enumerate(info["chs"]):
-        own = np.asarray(channel["loc"][:3], dtype=float)
-        is_head = channel["coord_frame"] == FIFF.FIFFV_COORD_HEAD
-        # 4 to 25 cm from the centre: positions in other units or on a unit sphere are of no use
-        if np.isnan(found[row]).any() and is_head and 0.04 < np.linalg.norm(own) < 0.25:
-            found[row] = own
+    own = np.array([channel["loc"][:3] for channel in channels], dtype=float)
+    own[[channel["coord_frame"] != FIFF.FIFFV_COORD_HEAD for channel in channels]] = np.nan
+    contradictions, usable = check_positions(originals, found, own)
+    opened.report.contradictions.extend(contradictions)
+    for text in contradictions:
+        warn_once(f"{opened.path.name}: {text}")
+    # 4 to 25 cm from the centre: positions in other units or on a unit sphere are of no use
+    size = np.linalg.norm(own, axis=1)
+    taken = np.isnan(found).any(axis=1) & (size > 0.04) & (size < 0.25) & usable
+    found[taken] = own[taken]
     return found
 
 
@@ -303,21 +326,29 @@ def _bids_subject(path: Path) -> str | None:
 
 
 def _patient_code(info: "mne.Info") -> str | None:
-    """The code that the file has for its subject; never a name."""
+    """The code that the file has for its subject, or one made of it; never a name."""
     code = str((info["subject_info"] or {}).get("his_id") or "")
     # A code without a digit may be a name that somebody typed into the wrong field.
-    is_code = bool(re.search(r"\d", code) and code.strip("0xX_-. "))
-    return code if is_code else None
+    if not (re.search(r"\d", code) and code.strip("0xX_-. ")):
+        return None
+    if re.fullmatch(_STUDY_CODE, code, re.IGNORECASE):
+        return code
+    # It may be a date of birth, a hospital's number, a name with a year: never copied, but what is
+    # of one person stays together.
+    return f"id-{hashlib.sha256(code.encode()).hexdigest()[:8]}"
 
 
 def _from_npy(path: Path, sfreq: float | None, wanted: list[str] | None, units: str) -> Recording:
+    path = path.expanduser()
+    check_path(path, RecordingError)
     try:
         data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError) as error:
+        # NumPy parses the header of a damaged file as it would parse Python
         raise RecordingError(
-            f"{path} cannot be read as a .npy file of numbers: does it exist, is it complete?"
+            f"{path} cannot be read as a .npy file of numbers: is it complete?"
         ) from error
-    recording = _from_array(data, path.name, sfreq, wanted, units)
+    recording = _from_array(data, printable_name(path), sfreq, wanted, units)
     recording.subject = _bids_subject(path)
     return recording
 
@@ -353,7 +384,8 @@ def _from_array(
 
     def read(start: int, stop: int) -> np.ndarray:
         part = data[start:stop, rows] if data.ndim == 3 else data[rows, start:stop]
-        return (np.asarray(part, dtype=np.float64) * MICROVOLTS[units]).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return (np.asarray(part, dtype=np.float64) * MICROVOLTS[units]).astype(np.float32)
 
     recording = Recording(
         name=name,
@@ -393,5 +425,6 @@ def _account(
         "positions_unknown": [n for n, u in zip(recording.ch_names, unknown, strict=True) if u],
         "n_bad_segments": len(recording.bad_segments),
         "reader_warnings": list(report.warnings),
+        "contradictions": list(report.contradictions),
         "notes": list(report.notes),
     }

@@ -53,13 +53,15 @@ def tokenize_files(
     overwrite : bool
         Replace existing results.
     """
+    settings = dict(locals())
+
     from eegfoundation.preprocessing import preprocess
     from eegfoundation.recording import read_recording
     from eegfoundation.windows import n_windows, watch_windows
 
     tokenizer = AmplitudeTokenizer.from_dict({"scaling": scaling})
 
-    def work(file: str, stem: str) -> None:
+    def work(file: str, path: Path, overwrite: bool) -> None:
         source = read_recording(file, sfreq=sfreq, ch_names=ch_names, units=units)
         recording = preprocess(source, line_freq=line_freq)
         n_rows = n_windows(recording, window, overlap)
@@ -76,15 +78,15 @@ def tokenize_files(
                 offset.append(state.offset)
                 yield block_ids
 
-        path = Path(out) / f"{stem}_tokens.npz"
-        with new_file(path, overwrite=overwrite) as unfinished, NpzWriter(unfinished) as npz:
-            npz.add_rows("input_ids", (n_rows, recording.n_chans, n_times), np.int16, ids())
-            npz.add("scale", np.concatenate(scale))
-            npz.add("offset", np.concatenate(offset))
-            npz.add("ch_names", np.array(recording.ch_names))
-            npz.add("tokenizer", json.dumps(tokenizer.to_dict()))
-        history = {**recording.history, "tokenizer": tokenizer.to_dict()}
-        write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)
+        with new_file(path, overwrite=overwrite) as unfinished:
+            with NpzWriter(unfinished) as npz:
+                npz.add_rows("input_ids", (n_rows, recording.n_chans, n_times), np.int16, ids())
+                npz.add("scale", np.concatenate(scale))
+                npz.add("offset", np.concatenate(offset))
+                npz.add("ch_names", np.array(recording.ch_names))
+                npz.add("tokenizer", json.dumps(tokenizer.to_dict()))
+            history = {**recording.history, "tokenizer": tokenizer.to_dict()}
+            write_json(path.with_suffix(".preprocessing.json"), history, overwrite=True)
         print(f"{path}: {n_rows} windows, {recording.n_chans} channels, {n_times} tokens each")
 
-    each_file(files, work)
+    each_file(files, work, out=out, ending="_tokens.npz", settings=settings)

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from eegfoundation.recording import Recording
 
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "\u00b5V": 1.0, "\u03bcV": 1.0, "nV": 1e-3}
-_PLAUSIBLE_SD = (0.05, 5000.0)  # microvolts: median over channels of what scalp amplifiers deliver
+PLAUSIBLE_SD = (0.05, 5000.0)  # microvolts: median over channels of what scalp amplifiers deliver
 
 
 def check_units(recording: "Recording") -> None:
     """Refuse amplitudes that no scalp EEG has, and say which unit would explain them."""
     sd = _typical_sd(recording)
-    low, high = _PLAUSIBLE_SD
+    low, high = PLAUSIBLE_SD
     if sd is None or low <= sd <= high:
         return
     declared = recording.history["reading"]["units"]

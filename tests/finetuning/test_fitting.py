@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import shutil
 
 import numpy as np
 import pytest
@@ -136,20 +135,27 @@ def test_what_was_stopped_early_stays_stopped(trials, fold, encoder, narrow, tmp
         last = max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
         if lost:
             (last / "trainer_state.json").unlink()
+            (last / "SHA256SUMS").unlink()
     assert len(results[0][0]) < 20
     assert results[0][0] == results[1][0]
     for key, value in results[0][1].items():
         assert torch.equal(value, results[1][1][key]), key
 
 
-def test_a_best_checkpoint_that_is_gone_is_named(trials, fold, encoder, narrow, tmp_path):
+def test_a_best_checkpoint_that_was_damaged_is_named(trials, fold, encoder, narrow, tmp_path):
     train, validation, _ = fold
     chosen = settings("head", epochs=20, patience=2, learning_rate=0.03)
     arguments = (trials, train, validation, encoder, chosen)
     fit(*arguments, out=tmp_path, config=narrow)
     best = min(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
-    shutil.rmtree(best)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is gone; start again"):
+    path = best / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with (
+        pytest.warns(UserWarning, match=rf"{best.name} is damaged and was removed \(model\.safet"),
+        pytest.raises(CheckpointError, match=r"model\.safetensors, of the best epoch, is gone"),
+    ):
         fit(*arguments, out=tmp_path, config=narrow)
 
 

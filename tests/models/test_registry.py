@@ -44,7 +44,7 @@ def test_small_is_shipped_within_its_budget(small):
     assert small.dtype == torch.float32
     assert {p.name for p in WEIGHTS.iterdir()} == {
         *("config.json", "model.safetensors", "training_data.json", "run.json"),
-        *("README.md", "curves.png"),  # the card
+        *("README.md", "curves.png", "SHA256SUMS"),  # the card
     }
 
 

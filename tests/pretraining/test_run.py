@@ -16,6 +16,7 @@ import torch
 from pretraining_helpers import PLAIN_ENVIRONMENT, flags
 from safetensors.torch import load_file
 
+from eegfoundation.errors import RecordingError
 from eegfoundation.models import EEGFoundationForMaskedLM, load_encoder
 from eegfoundation.pretraining.run import pretrain
 
@@ -216,6 +217,7 @@ def test_killed_while_a_checkpoint_was_written(settings, tmp_path, torn):
     expected = weights_of(out)
     shutil.rmtree(out / "encoder")
     last = out / "checkpoint-8"
+    (last / "SHA256SUMS").unlink()  # of all its files, that comes last
     state = last / "trainer_state.json"
     if torn == "half a state":
         state.write_text(state.read_text()[:100])
@@ -228,6 +230,32 @@ def test_killed_while_a_checkpoint_was_written(settings, tmp_path, torn):
             (last / torn).write_bytes((last / torn).read_bytes()[:1000])
     pretrain(**settings)
     assert weights_of(out) == expected
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_a_flipped_bit_in_a_checkpoint_is_found(settings, tmp_path, name):
+    pretrain(**settings)
+    out = tmp_path / "run"
+    expected = weights_of(out)
+    shutil.rmtree(out / "encoder")
+    path = out / "checkpoint-8" / name
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=rf"checkpoint-8 is damaged and was removed \({name}"):
+        pretrain(**settings)
+    assert weights_of(out) == expected
+
+
+def test_a_flipped_bit_in_the_corpus_is_found_before_it_is_used(settings, corpus, tmp_path):
+    shutil.copytree(corpus, tmp_path / "corpus")
+    shard = next((tmp_path / "corpus").rglob("*.npy"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(RecordingError, match=rf"{shard.name} is missing or damaged"):
+        pretrain(**{**settings, "corpus": str(tmp_path / "corpus")})
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_stays_as_it_is(settings, tmp_path):

@@ -170,7 +170,12 @@ def _claim(folder: Path, settings: CorpusSettings, recordings: list[FoundRecordi
         if (folder / "shards").exists():
             raise OutputError(f"{folder} has shards but no settings.json: choose another folder.")
         write_json(path, wanted)
-    there = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise OutputError(f"{path} is damaged ({error}): choose another folder.") from error
+    if not isinstance(there, dict):
+        raise OutputError(f"{path} holds no settings of a corpus: choose another folder.")
     # Through JSON, as what is there: no difference between 10 and 10.0, tuple and list.
     if changed := _differences(there, json.loads(json.dumps(wanted))):
         raise OutputError(
@@ -270,6 +275,7 @@ def _finish(
         "n_recordings": len(shards),
         "n_subjects": len({shard["subject"] for shard in shards}),
         "n_failures": len(failures),
+        "same_samples": _copies(shards),
         "settings": settings.to_dict(),
         "versions": {
             "eegfoundation": __version__,
@@ -281,6 +287,8 @@ def _finish(
         f"{folder}: {len(shards)} recordings of {corpus['n_subjects']} subjects, {n_windows} "
         f"channel windows of {settings.window:g} s ({corpus['channel_hours']:.1f} channel-hours)"
     )
+    for names in corpus["same_samples"]:
+        print(f"{' and '.join(names)} hold the same samples: keep one of them", file=sys.stderr)
     if failures:
         print(
             f"{len(failures)} of {len(recordings)} recordings were left out: see "
@@ -288,6 +296,14 @@ def _finish(
             file=sys.stderr,
         )
     return corpus
+
+
+def _copies(shards: list[dict[str, Any]]) -> list[list[str]]:
+    """Recordings whose shards are the same, byte by byte: one recording under several names."""
+    names: dict[str, list[str]] = {}
+    for shard in shards:
+        names.setdefault(shard["sha256"], []).append(shard["recording"])
+    return [same for same in names.values() if len(same) > 1]
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -310,4 +326,4 @@ def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]
     writer.writerow(columns)
     writer.writerows(rows)
     with replacing(path) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.getvalue().encode(errors="backslashreplace"))

@@ -145,7 +145,8 @@ def _expand(sources: Sequence[str | Path]) -> Iterator[tuple[Path, Path, bool]]:
             yield path if is_folder else path.parent, path, True
             continue
         fixed = list(itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
-        matches = sorted(glob.glob(str(path), recursive=True))
+        # glob gives links that lead nowhere, or in a circle, as well
+        matches = sorted(filter(os.path.exists, glob.glob(str(path), recursive=True)))
         if not matches:
             raise RecordingError(f"{source} does not exist: check the path or the pattern.")
         for match in matches:

@@ -59,7 +59,7 @@ def shard_path(name: str) -> PurePosixPath:
     Folders of the first two digits keep directories short; a readable stem and a hash keep names
     unique and legal on every file system.
     """
-    digest = hashlib.sha256(name.encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", PurePosixPath(name).stem)[:60]
     return PurePosixPath("shards", digest[:2], f"{stem}-{digest[:12]}.npy")
 
@@ -122,11 +122,15 @@ def read_outcome(out: Path, found: FoundRecording, *, verify: bool = False) -> O
     shard = out / shard_path(found.name)
     try:
         outcome: Outcome = json.loads(shard.with_suffix(".json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):  # missing or damaged
+        return None
+    if not isinstance(outcome, dict):
         return None
     if "failure" in outcome:
         return outcome
-    if not shard.exists() or shard.stat().st_size != outcome["bytes"]:
+    if not outcome.keys() >= {"bytes", "source_bytes", "sha256", "n_rows", "ch_names", "subject"}:
+        return None
+    if not shard.is_file() or shard.stat().st_size != outcome["bytes"]:
         return None
     if outcome["source_bytes"] != _source_bytes(found.path):
         return None

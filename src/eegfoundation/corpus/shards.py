@@ -170,7 +170,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file, replacing what was there; the same content gives the same bytes."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     with replacing(path) as file:
-        file.write((text + "\n").encode())
+        file.write((text + "\n").encode(errors="backslashreplace"))
 
 
 def file_sha256(path: Path) -> str:

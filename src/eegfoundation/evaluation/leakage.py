@@ -1,10 +1,10 @@
 """Nobody on both sides: what every fold has to pass before anything is learnt from it.
 
 Two things are looked at. Names: no subject (session, run: what the protocol separates) may be
-tested who was learnt from. And signals: a file that was copied under another subject's name has
-another name and the same samples, so windows are compared byte by byte, channel by channel, which
-also finds a copy whose channels were reordered or left out. A copy that was filtered or cut
-differently is not found.
+tested who was learnt from, nor one whose name is another spelling of theirs. And signals: a file
+that was copied under another subject's name has another name and the same samples, so windows are
+compared byte by byte, channel by channel, which also finds a copy whose channels were reordered or
+left out. A copy that was filtered or cut differently is not found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eegfoundation.errors import TaskError
-from eegfoundation.tasks.task import PARTS
+from eegfoundation.tasks.task import PARTS, check_apart
 
 if TYPE_CHECKING:
     from eegfoundation.evaluation.folds import Fold
@@ -55,6 +55,8 @@ def check_folds(trials: Trials, folds: Sequence[Fold], level: str) -> None:
                     f"Fold {fold.name}: {level} {shared[0]} is in {one} and in {other}; a {level} "
                     "may be in one part only."
                 )
+            if level == "subject":
+                check_apart(one, named[one], other, named[other])
         for one, other in itertools.combinations(PARTS, 2):
             _check_copies(trials, digests, fold, one, other)
 

@@ -114,12 +114,11 @@ def evaluate(
         found = found.for_split(split, data)
         split = next(iter(found.splits))
     name = _name(found.name, protocol, split, shots)
-    paths = Path(out) / f"{name}.json", Path(out) / name / "folds.json"
-    for path in paths:
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"{path} exists already; choose another folder, or overwrite it (--overwrite true)."
-            )
+    path = Path(out) / f"{name}.json"
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f"{path} exists already; choose another folder, or overwrite it (--overwrite true)."
+        )
     encoder = load_encoder(model)
     inside, plain = load_both(found, data, encoder, split)
     loaded = inside if plain is None else plain
@@ -142,10 +141,12 @@ def evaluate(
         **_description(found, encoder, model, loaded, folds, given, split),
         "rows": results,
     }
-    write_json(paths[0], content, overwrite=overwrite)
-    write_json(paths[1], folds_to_json(loaded, folds, protocol, seed), overwrite=overwrite)
+    # Folds first: where there is a result, all of it is there.
+    named = folds_to_json(loaded, folds, protocol, seed)
+    write_json(Path(out) / name / "folds.json", named, overwrite=True)
+    write_json(path, content, overwrite=overwrite)
     print(as_text(results))
-    print(f"{paths[0]}: {len(results)} rows; * is the best row of a model by validation score")
+    print(f"{path}: {len(results)} rows; * is the best row of a model by validation score")
 
 
 def load_both(
@@ -276,6 +277,8 @@ def _description(
         },
         "left_out": sorted_names(np.array(sorted(left_out), dtype=str)),
     }
+    if trials.notes:
+        content["notes"] = dict(trials.notes)
     if not encoder.config.trained:
         content["notice"] = untrained_notice(f"Encoder {Path(model).name}")
     if task.citation:

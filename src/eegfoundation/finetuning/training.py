@@ -28,6 +28,7 @@ from eegfoundation.finetuning.data import TuningData
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.models import DownstreamConfig, EEGFoundationForClassification
 from eegfoundation.pretraining.record import last_checkpoint
+from eegfoundation.pretraining.trainer import ChecksumCallback
 
 #: Columns of the log, and how they are called on a screen.
 _LOGGED = {
@@ -134,7 +135,10 @@ def train(
             data_collator=_collate,
             compute_metrics=_metrics,
             optimizers=(_optimizer(module, settings), None),
-            callbacks=[_EarlyStop(settings)] if validation is not None else [],
+            callbacks=[
+                ChecksumCallback(),
+                *([_EarlyStop(settings)] if validation is not None else []),
+            ],
         )
         trainer.class_weight = class_weight(training.y, module.classifier.config, settings)
         trainer.remove_callback(PrinterCallback)
@@ -152,7 +156,10 @@ def train(
         if best is not None:
             weights = folder / f"checkpoint-{best}" / "model.safetensors"
             if not weights.is_file():
-                raise CheckpointError(f"{weights} is gone; start again in another folder.")
+                raise CheckpointError(
+                    f"{weights}, of the best epoch, is gone or was damaged; delete {folder} and "
+                    "start again."
+                )
             module.load_state_dict(load_file(weights))
     module.eval()
     return _by_epoch(history, training.steps_per_epoch)

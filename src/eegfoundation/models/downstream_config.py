@@ -102,12 +102,12 @@ class DownstreamConfig(StrictConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         self.preprocessing = Preprocessing.from_dict(self.preprocessing or {}).to_dict()
         super().__post_init__(**kwargs)
-        self.num_labels = self.num_classes
         self._require_whole(
             1,
             *("seq_len", "patch_size", "stride", "d_model", "num_classes", "num_channel"),
             *("embedding_dim", "projection_embedding_dim", "classification_hidden_dim"),
         )
+        self.num_labels = self.num_classes  # transformers names each of them
         self._require_number(0, 1, "classification_dropout")
         self._require_number(0, float("inf"), "learning_rate", "weight_decay")
         for name, choices in (("readout", READOUTS), ("alignment", ALIGNMENTS)):
@@ -120,5 +120,9 @@ class DownstreamConfig(StrictConfig):
             )
         for name, expected in (("class_names", self.num_classes), ("ch_names", self.num_channel)):
             names = getattr(self, name)
-            if names is not None and len(names) != expected:
+            if names is None:
+                continue
+            if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+                raise ConfigError(f"{name}={names!r}; a list of names is needed.")
+            if len(names) != expected:
                 raise ConfigError(f"{name} has {len(names)} entries; {expected} are expected.")

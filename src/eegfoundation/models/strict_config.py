@@ -13,6 +13,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from eegfoundation.errors import CheckpointError, ConfigError
+from eegfoundation.paths import check_path
 
 # What transformers itself writes into or passes along with a config.json
 _LIBRARY_KEYS = {
@@ -27,6 +28,9 @@ _LIBRARY_KEYS = {
     "torch_dtype",
     "use_cache",  # its Trainer sets this on any model
 }
+
+# No width, depth or length is larger; a damaged file must not make anyone allocate terabytes
+_LARGEST = 2**20
 
 
 class StrictConfig(PreTrainedConfig):
@@ -44,14 +48,19 @@ class StrictConfig(PreTrainedConfig):
             raise ConfigError(
                 f"Unknown keys {unknown} in a configuration of {self.model_type!r}; remove them."
             )
-        super().__post_init__(**kwargs)
+        try:
+            super().__post_init__(**kwargs)
+        except (AttributeError, TypeError) as error:  # such as a dtype that PyTorch does not have
+            raise ConfigError(
+                f"A configuration of {self.model_type!r} cannot be used: {error}."
+            ) from error
 
-    def _require_whole(self, minimum: int, *names: str) -> None:
+    def _require_whole(self, minimum: int, *names: str, maximum: int = _LARGEST) -> None:
         for name in names:
             value = getattr(self, name)
-            if type(value) is not int or value < minimum:
+            if type(value) is not int or not minimum <= value <= maximum:
                 raise ConfigError(
-                    f"{name}={value!r}; a whole number of at least {minimum} is needed."
+                    f"{name}={value!r}; a whole number from {minimum} to {maximum:,} is needed."
                 )
 
     def _require_number(self, low: float, high: float, *names: str) -> None:
@@ -73,9 +82,11 @@ class StrictConfig(PreTrainedConfig):
         """
         try:
             values, unused = super().get_config_dict(name_or_path, **kwargs)
-        except OSError as error:
+        except (OSError, TypeError, ValueError, RecursionError) as error:  # missing, or no object
             first_line = str(error).strip().splitlines()[0]
-            raise CheckpointError(f"Cannot load {name_or_path}: {first_line}") from error
+            raise CheckpointError(
+                f"Cannot load {name_or_path}: {first_line.rstrip('.')}; is it a whole checkpoint?"
+            ) from error
         if "model_type" not in values:
             raise CheckpointError(
                 f"Cannot load {name_or_path}: found no config.json with a model_type."
@@ -92,12 +103,16 @@ class StrictConfig(PreTrainedConfig):
             If the file is missing or no JSON object, or a key is unknown.
         """
         path = Path(json_file)
+        if path.exists():
+            check_path(path, ConfigError)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"Configuration {path} not found; check the path.") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"Configuration {path} is no valid JSON: {error}.") from None
+        except OSError as error:
+            raise ConfigError(f"Configuration {path} cannot be read: {error.strerror}.") from error
         if not isinstance(values, dict):
             raise ConfigError(f"Configuration {path} holds no JSON object of settings.")
         return cls(**values)

@@ -6,11 +6,13 @@ import csv
 import json
 import shutil
 import subprocess
+import warnings
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eegfoundation.checksums import damaged_files, listed
 from eegfoundation.errors import ConfigError
 from eegfoundation.outputs import new_file, write_json
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from eegfoundation.models import EEGFoundationConfig, EEGFoundationForMaskedLM
 
 #: What may change between the two halves of an interrupted run without changing its result.
-_FREE_SETTINGS = {"out", "corpus", "workers", "save_steps", "log_steps", "report_to"}
+_FREE_SETTINGS = {"out", "corpus", "workers", "save_steps", "log_steps", "report_to", "verify"}
 
 
 def start_run(
@@ -71,16 +73,41 @@ def start_run(
 
 
 def last_checkpoint(out: Path) -> str | None:
-    """Find the checkpoint to go on from; remove those that a killed run left unfinished."""
+    """Find the checkpoint to go on from; remove those that are unfinished or damaged.
+
+    What a killed run left unfinished goes without a word; of files that differ from their checksums
+    a warning tells.
+    """
     finished = {}
     for folder in out.glob("checkpoint-*"):
-        try:  # written last
+        try:
             state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
+            step = int(state["global_step"])
+        except (OSError, ValueError, KeyError, TypeError):  # written last but the checksums
+            if damaged := damaged_files(folder):
+                _say_damaged(folder, damaged)
             shutil.rmtree(folder)
-        else:
-            finished[state["global_step"]] = str(folder)
-    return finished[max(finished)] if finished else None
+            continue
+        finished[step] = folder
+    with_sums = {step for step, folder in finished.items() if listed(folder)}
+    for step, folder in sorted(finished.items(), reverse=True):
+        damaged = damaged_files(folder)
+        if damaged:
+            _say_damaged(folder, damaged)
+        # Where others have checksums, the one without was just being written. Where none has, a
+        # version wrote them that knew no checksums.
+        if damaged or (with_sums and step not in with_sums):
+            shutil.rmtree(folder)
+            del finished[step]
+    return str(finished[max(finished)]) if finished else None
+
+
+def _say_damaged(folder: Path, files: list[str]) -> None:
+    warnings.warn(
+        f"{folder} is damaged and was removed ({', '.join(files)}: not as written); the run goes "
+        "on from the checkpoint before it, or from the start.",
+        stacklevel=3,
+    )
 
 
 def finish_run(
@@ -92,11 +119,10 @@ def finish_run(
 ) -> None:
     """Write the encoder, what it was trained on, and the curves."""
     encoder = out / "encoder"
-    model.save_pretrained(encoder)
-    write_json(encoder / "training_data.json", training_data(corpus), overwrite=True)
     # travels with the weights: where files lay on one machine is nobody's business
     settings = {k: v for k, v in run["settings"].items() if k not in ("corpus", "out")}
-    write_json(encoder / "run.json", {**run, "settings": settings}, overwrite=True)
+    account = {**run, "settings": settings}
+    model.save_pretrained(encoder, run=account, training_data=training_data(corpus))
     rows = [row for row in log_history if "loss" in row]
     columns = ["step", *sorted({key for row in rows for key in row} - {"step", "epoch"})]
     with (

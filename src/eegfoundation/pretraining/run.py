@@ -57,6 +57,7 @@ def pretrain(
     log_steps: int = 25,
     workers: int = 0,
     report_to: str = "none",
+    verify: bool = True,
 ) -> None:
     """Pretrain an encoder on a corpus; run again to resume.
 
@@ -110,6 +111,9 @@ def pretrain(
         Processes that load windows; 0: none but this one.
     report_to : str
         "none" or "tensorboard" (pip install eegfoundation[tensorboard]).
+    verify : bool
+        Compare the checksums of the corpus first, which reads all of it once (several processes
+        share that).
     """
     settings = dict(locals())
 
@@ -120,7 +124,7 @@ def pretrain(
     from eegfoundation.corpus.order import CorpusDataset
     from eegfoundation.models.objective import EEGFoundationForPreTraining, Objective
     from eegfoundation.pretraining import record
-    from eegfoundation.pretraining.trainer import Masker, PretrainingTrainer
+    from eegfoundation.pretraining.trainer import ChecksumCallback, Masker, PretrainingTrainer
 
     _check(settings)
     disable_progress_bar()  # of files being written; the one of training stays
@@ -135,6 +139,10 @@ def pretrain(
     config = _model_config(settings, dataset.corpus)
     n_positions = _n_positions(dataset.corpus, config, objective)
     arguments = _arguments(settings)
+    if verify:
+        dataset.corpus.verify(
+            progress=None, rank=arguments.process_index, world_size=arguments.world_size
+        )
     n_windows = steps * arguments.train_batch_size * gradient_accumulation * arguments.world_size
     dataset.n_epochs = math.ceil(n_windows / len(dataset.corpus))
     torch.manual_seed(seed)
@@ -150,6 +158,7 @@ def pretrain(
         # not a window more: a finished run, started again, has nothing left to learn from
         train_dataset=Subset(cast("Any", dataset), range(n_windows)),
         data_collator=Masker(n_positions, mask_ratio, mask_span, seed),
+        callbacks=[ChecksumCallback()],
     )
     if hasattr(sys.stdout, "reconfigure"):  # a log file shows its lines as they come, too
         sys.stdout.reconfigure(line_buffering=True)

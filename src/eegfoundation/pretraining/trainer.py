@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
+from eegfoundation.checksums import LIST, write_sums
 from eegfoundation.pretraining.masking import span_mask
 
 _PARTS = ("token_loss", "token_accuracy", "spectrum_loss", "window_loss")
@@ -46,6 +48,16 @@ class Masker:
             "signal": torch.from_numpy(np.stack([item["signal"] for item in items])),
             "masked": torch.from_numpy(np.stack(masks)),
         }
+
+
+class ChecksumCallback(TrainerCallback):
+    """Write the checksums of a checkpoint into it, last of all; see `record.last_checkpoint`."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """When a checkpoint is complete."""
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_sums(folder, [path.name for path in folder.iterdir() if path.name != LIST])
 
 
 class PretrainingTrainer(Trainer):

@@ -166,6 +166,7 @@ def _reading(source: Recording, reading: dict[str, Any]) -> list[Line]:
         ("position unknown", _some(reading["positions_unknown"])),
         ("bad segments", segments if len(source.bad_segments) else "none"),
         ("events", _some((f"{text} ({n} times)" for text, n in counts), 12)),
+        *(("contradiction", text) for text in reading.get("contradictions", [])),
         *(("note", note) for note in [*reading["reader_warnings"], *reading["notes"]]),
     ]
 
@@ -194,6 +195,7 @@ def _preprocessing(done: dict[str, Any]) -> list[Line]:
         ("resampled", rate),
         ("reference", done["reference"]),
         ("artefact rule", "off" if limit is None else f"beyond ±{limit:g} µV: sample not used"),
+        *(("contradiction", text) for text in done.get("contradictions", [])),
         *(("note", note) for note in done["notes"]),
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from eegfoundation.errors import TaskError
 from eegfoundation.tasks.table import check_classes
-from eegfoundation.tasks.task import Trials
+from eegfoundation.tasks.task import Trials, notes_of
 
 if TYPE_CHECKING:
     from eegfoundation.preprocessing import Preprocessing
@@ -99,4 +99,5 @@ def trials_from_arrays(
         ch_names=tuple(recording.ch_names),
         positions=recording.positions,
         preprocessing=preprocessing,
+        notes=dict.fromkeys(notes_of(recording), 1),
     )

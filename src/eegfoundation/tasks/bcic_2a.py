@@ -111,10 +111,9 @@ def _spans_of_gdf(name: str, run: int, labels: Path | None) -> Callable[[Recordi
                     "as many, from 1 to 4: they belong to different recordings."
                 )
             trials = list(zip(onsets, y.tolist(), strict=True))
-        return [
-            Span(start=onset, stop=onset + IMAGERY, label=label)
-            for onset, label in trials[run * TRIALS_PER_RUN : (run + 1) * TRIALS_PER_RUN]
-        ]
+        trials = trials[run * TRIALS_PER_RUN : (run + 1) * TRIALS_PER_RUN]
+        _check_balance(f"{name}, run {run + 1}", [label for _, label in trials])
+        return [Span(start=onset, stop=onset + IMAGERY, label=label) for onset, label in trials]
 
     return spans
 
@@ -137,11 +136,23 @@ def _open_mat(path: Path, part: int) -> Recording:
 
 def _spans_of_mat(path: Path, part: int, recording: Recording) -> list[Span]:
     content = _parts_of_mat(path)[part]
+    y = np.atleast_1d(content.y).astype(int) - 1
+    _check_balance(f"{path.name}, part {part + 1}", y.tolist())
     begins = (np.atleast_1d(content.trial) - 1) / float(content.fs)  # none: eyes only
     return [
-        Span(start=begin + CUE, stop=begin + CUE + IMAGERY, label=int(y) - 1)
-        for begin, y in zip(begins.tolist(), np.atleast_1d(content.y), strict=True)
+        Span(start=begin + CUE, stop=begin + CUE + IMAGERY, label=label)
+        for begin, label in zip(begins.tolist(), y.tolist(), strict=True)
     ]
+
+
+def _check_balance(name: str, labels: list[int]) -> None:
+    """Every run has as many trials of each class: labels that are shifted do not."""
+    counts = [labels.count(label) for label in range(len(CLASSES))]
+    if len(set(counts)) > 1 or sum(counts) < len(labels):
+        raise TaskError(
+            f"{name} has {counts} trials of {', '.join(CLASSES)} among {len(labels)}; expected as "
+            "many of each: labels or events are missing, or of another recording."
+        )
 
 
 def _whosmat(path: Path) -> list[tuple[str, tuple[int, ...], str]]:

@@ -11,6 +11,7 @@ all of them, is not.
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from eegfoundation.errors import TaskError
 from eegfoundation.tasks.files import spans_at_events
-from eegfoundation.tasks.table import check_classes, check_window, open_recording, read_table
+from eegfoundation.tasks.table import check_classes, check_window, open_recording, plain, read_table
 from eegfoundation.tasks.task import LabelledRecording, Span, Task
 
 if TYPE_CHECKING:
@@ -90,6 +91,13 @@ def task_from_bids(
             f"{folder.name} has no event of trial_type {', '.join(absent)}; choose among "
             f"{', '.join(sorted(present))}."
         )
+    spelled = {plain(name): name for name in names}
+    for text in sorted(present - set(names)):  # would be left out without a word
+        if same := spelled.get(plain(text)):
+            raise TaskError(
+                f"{folder.name} has events of trial_type {same!r} and of {text!r}, which differ in "
+                "their spelling only; correct one."
+            )
     window = check_window(DEFAULT_WINDOW if window is None else window)
     labels = {name: label for label, name in enumerate(names)}
     return Task(
@@ -121,11 +129,14 @@ def _events(path: Path) -> list[tuple[float, str]]:
         if text in ("", "n/a") or text.upper().startswith("BAD"):
             continue
         try:
-            events.append((float(values["onset"]), text))
-        except ValueError as error:
+            onset = float(values["onset"])
+        except ValueError:
+            onset = math.nan
+        if not math.isfinite(onset):
             raise TaskError(
                 f"{path.name}, line {line}: onset is {values['onset']!r}; expected seconds."
-            ) from error
+            )
+        events.append((onset, text))
     return events
 
 

@@ -19,6 +19,7 @@ import csv
 import functools
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,11 +127,25 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, Mapping[str, str]
 
 
 def check_classes(name: str, classes: Sequence[str]) -> tuple[str, ...]:
-    """At least two, all different."""
+    """At least two, all different, and not by their spelling only."""
     if isinstance(classes, str) or len(set(classes)) < 2 or len(set(classes)) < len(classes):
         found = repr(classes) if isinstance(classes, str) else ", ".join(classes) or "none"
         raise TaskError(f"{name}: classes are {found}; expected two or more different labels.")
+    spelled: dict[str, str] = {}
+    for label in classes:
+        if (same := spelled.setdefault(plain(label), label)) != label:
+            raise TaskError(
+                f"{name}: labels {same!r} and {label!r} differ in their spelling only; correct one."
+            )
     return tuple(classes)
+
+
+def plain(label: str) -> str:
+    """A label without its spelling: case, blanks and hyphens; "1", "01" and "1.0" are one."""
+    try:
+        return repr(float(label))
+    except ValueError:
+        return " ".join(re.split(r"[\s_-]+", label.casefold()))
 
 
 def check_window(window: float) -> float:

@@ -13,7 +13,10 @@ thins long recordings evenly.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,14 +76,45 @@ class Split:
     """Its own choice of spans; None: the task's."""
 
     def __post_init__(self) -> None:
-        seen: dict[str, str] = {}
-        for part in PARTS:
-            for subject in getattr(self, part):
-                if seen.setdefault(subject, part) != part:
-                    raise TaskError(
-                        f"Subject {subject} is in {seen[subject]} and in {part}; a subject may be "
-                        "in one part only."
-                    )
+        for one, other in itertools.combinations(PARTS, 2):
+            check_apart(one, getattr(self, one), other, getattr(self, other))
+
+
+def check_apart(one: str, subjects: Iterable[str], other: str, others: Iterable[str]) -> None:
+    """Refuse a person on two sides of a split, under whatever spelling.
+
+    Parameters
+    ----------
+    one, other : str
+        Names of the two parts.
+    subjects, others : iterable of str
+        Who is in them.
+
+    Raises
+    ------
+    TaskError
+        If somebody is in both. "sub-01", "S1" and "01" are taken for one person; "A01" and "B01",
+        "P1" and "C1" are not.
+    """
+    known = {_person(subject): subject for subject in subjects}
+    for subject in others:
+        same = known.get(_person(subject))
+        if same == subject:
+            raise TaskError(
+                f"Subject {subject} is in {one} and in {other}; a subject may be in one part only."
+            )
+        if same is not None:
+            raise TaskError(
+                f"Subject {same} is in {one} and {subject} in {other}: they look like one person "
+                "in two spellings; spell them alike, or give two persons names that differ more."
+            )
+
+
+def _person(subject: str) -> str:
+    """What is left of a subject's name without its spelling."""
+    text = re.sub(r"[\s_-]+", "", subject.casefold())
+    number = re.fullmatch(r"(?:s|subj?|subject|participant)?0*(\d+)", text)
+    return number[1] if number else re.sub(r"(?<!\d)0+(?=\d)", "", text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +208,8 @@ class Trials:
     """(n_chans, 3) metres, NaN where unknown."""
     preprocessing: Preprocessing
     """What was done to the signal; an encoder asks for its own."""
+    notes: Mapping[str, int] = field(default_factory=dict)
+    """What is worth knowing about the recordings, and of how many it is true."""
 
     def __post_init__(self) -> None:
         n = len(self.x)
@@ -187,6 +223,12 @@ class Trials:
             raise TaskError(
                 f"x has shape {self.x.shape} for {len(self.ch_names)} channels; expected "
                 "(n_windows, n_chans, n_times)."
+            )
+        if n and not 0 <= self.y.min() <= self.y.max() < len(self.classes):
+            raise TaskError(
+                f"y goes from {self.y.min()} to {self.y.max()}; expected indices of the "
+                f"{len(self.classes)} classes, 0 to {len(self.classes) - 1} (are they counted from "
+                "1?)."
             )
 
     def __len__(self) -> int:
@@ -288,9 +330,11 @@ def load_trials(
         found = [one for one in found if one.subject in set(subjects)]
     parts: list[tuple[np.ndarray, list[str], np.ndarray]] = []
     owners: list[tuple[int, str, str, str]] = []
+    notes: Counter[str] = Counter()
     disable = None if progress is None else not progress
     for one in tqdm(found, desc=task.name, unit="recording", disable=disable):
         recording = preprocess(one.open(), preprocessing)
+        notes.update(notes_of(recording))
         for span in one.spans(recording) if callable(one.spans) else one.spans:
             x = _cut(recording, span, task, one.name)
             parts.append((x, recording.ch_names, recording.positions))
@@ -309,7 +353,16 @@ def load_trials(
         ch_names=tuple(ch_names),
         positions=positions,
         preprocessing=preprocessing,
+        notes=dict(notes),
     )
+
+
+def notes_of(recording: Recording) -> list[str]:
+    """What reading and preprocessing noted, contradictions first, each once."""
+    stages = [recording.history.get(stage, {}) for stage in ("reading", "preprocessing")]
+    kinds = ("contradictions", "notes")
+    texts = (text for kind in kinds for stage in stages for text in stage.get(kind, []))
+    return list(dict.fromkeys(texts))
 
 
 def _cut(recording: Recording, span: Span, task: Task, name: str) -> np.ndarray:
