@@ -138,10 +138,10 @@ def multiply_adds(
     n = n_times // p
     stem = n * e * d if e != d else 0
     if config.merges_tokens:
-        # steps of p tokens meet every part of the filters once, also those beyond both edges
-        n_parts = config.tokens_seen / p
-        n_steps = n + n_parts - 1 if n_parts.is_integer() else n
-        stem = int(n_steps * n_parts) * p * e * d + n * (d + d // 2) * d
+        seen = config.tokens_seen
+        # every p tokens meet all parts of the filters once, also those beyond both edges
+        n_filtered = n if seen % p else n + seen // p - 1
+        stem = n_filtered * seen * e * d + n * (d + d // 2) * d
     layer = n * (4 * d * d + 2 * d * config.intermediate_size) + 2 * n * n * d
     asked = math.ceil(p / objective.token_stride)
     total = stem + config.num_hidden_layers * layer
