@@ -147,7 +147,11 @@ def test_aligned_by_numpy_a_file_predicts_what_the_package_predicts(exported, mo
     session, about = load(path, recording.sfreq)
     outputs = run_aligned(session, about, x, positions=recording.positions)
     columns = [f"p_{name}" for name in about["class_names"]]
-    np.testing.assert_allclose(outputs["probabilities"], expected[columns], atol=2e-3)
+    difference = np.abs(outputs["probabilities"] - expected[columns].to_numpy()).max(axis=1)
+    assert np.median(difference) < 1e-5
+    # The example whitens in float32, the package in float64: now and then a sample lies on the edge
+    # of a bin, and its token is the neighbour.
+    assert difference.max() < 0.01
     with pytest.raises(KeyError, match="whitening"):
         run(session, about, signal=x, positions=recording.positions)
     with pytest.raises(ValueError, match="250"):

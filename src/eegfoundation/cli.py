@@ -29,6 +29,7 @@ from eegfoundation.evaluation.run import evaluate
 from eegfoundation.export.run import export_model
 from eegfoundation.finetuning.run import finetune
 from eegfoundation.info import info
+from eegfoundation.outputs import disk_problem
 from eegfoundation.paths import check_path
 from eegfoundation.prediction import predict_files
 from eegfoundation.pretraining.run import pretrain
@@ -130,6 +131,10 @@ def main(args: list[str] | None = None) -> int:
             # Where it can be foreseen it has words of its own; disks fill up anywhere.
             what = f"{error.filename}: " if error.filename else ""
             return _fail(f"{what}{error.strerror or error}; check the disk and its permissions.")
+        except Exception as error:
+            if (sentence := disk_problem(error)) is None:
+                raise
+            return _fail(sentence)
         except KeyboardInterrupt:
             print("eegfoundation: interrupted; only finished results are kept.", file=sys.stderr)
             return 130
@@ -164,18 +169,29 @@ def _fail(sentence: str) -> int:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM (of `kill`, of a cluster) end a command as Ctrl-C does, leaving nothing half."""
+    """Let SIGTERM (of `kill`, of a cluster) end a command as Ctrl-C does, leaving nothing half.
+
+    Where Python swallows an interruption, as it does in the middle of tidying up, it comes again.
+    """
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    def swallowed(unraisable: Any) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            threading.Timer(0.05, signal.raise_signal, (signal.SIGTERM,)).start()
+        else:
+            hook(unraisable)
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before, hook = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = swallowed
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 

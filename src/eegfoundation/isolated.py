@@ -75,7 +75,7 @@ def read_isolated(path: Path, report: ReadingReport) -> Any:
         report.warnings.extend(said["warnings"])
         copy = Path(folder, said["file"])
         if said["epochs"]:
-            data: Any = mne.read_epochs(copy, proj=False, preload=False)
+            data: Any = mne.read_epochs(copy, proj=False, preload=True)  # else its file stays open
         else:
             data = mne.io.read_raw_fif(copy)
     except BaseException:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,14 +53,58 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-        _reach_disk(unfinished)
-        unfinished.replace(path)
+        with _only_writer(path, unfinished):
+            if path.exists() and not overwrite:  # of a run that has just ended
+                raise OutputError(f"{path} exists already; another run has just written it.")
+            try:
+                yield unfinished
+                _reach_disk(unfinished)
+                unfinished.replace(path)
+            finally:
+                with contextlib.suppress(OSError):
+                    unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"Writing {path} failed: {error.strerror or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _only_writer(path: Path, unfinished: Path) -> Iterator[None]:
+    """Hold a lock on the temporary file, which the system gives back when a process dies.
+
+    So what a killed run has left is taken over, and two runs never write into one file. Windows has
+    no such lock; there a file that is open cannot be replaced.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    while True:
+        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(
+                    f"{path} is being written by another run: wait for it, or choose another "
+                    "folder."
+                ) from None
+            with contextlib.suppress(FileNotFoundError):
+                # else its owner has finished in between, and it bears its final name
+                if os.path.samestat(os.fstat(descriptor), unfinished.stat()):
+                    yield
+                    return
+        finally:
+            os.close(descriptor)
+
+
+def disk_problem(error: Exception) -> str | None:
+    """What libraries that write by themselves say when a disk is full; None: another error."""
+    said = str(error)
+    if not re.search(r"I/O error: .*os error \d|inline_container|PytorchStreamWriter", said):
+        return None
+    reason = re.search(r"I/O error: (.*?) \(os error", said)
+    return f"writing failed: {reason[1] if reason else 'is the disk full?'}; look at the disk."
 
 
 @contextlib.contextmanager

@@ -279,4 +279,5 @@ def _sums_to_zero(sample: Excerpt, flat: np.ndarray) -> bool:
         return False
     x = x - x.mean(axis=-1, keepdims=True)
     alive = ~flat[single]
+    x = x.astype(np.float64)  # squares of amplitudes that are no EEG are beyond float32
     return bool(x.mean(axis=1).std() < _ZERO_SUM * np.median(x[:, alive].std(axis=(0, 2))))

@@ -78,10 +78,10 @@ def fit_probe(
     if missing := sorted(set(range(n_classes)) - set(y.tolist())):
         raise TaskError(f"No window to learn from is of class {missing}; add some, or drop it.")
     features = features.astype(np.float32, copy=False)
-    if not np.isfinite(features).any():
+    if not _moments(features)[1].any():
         raise TaskError(
-            "No window to learn from has a usable sample; look at the recordings with "
-            "eegfoundation report."
+            "The windows to learn from have no usable sample, or are all alike to the encoder; "
+            "look at the recordings with eegfoundation report."
         )
     groups = np.unique(group)
     if len(groups) > 1:
@@ -95,6 +95,8 @@ def fit_probe(
         if len(np.unique(y[train])) < n_classes:
             continue
         mean, scale = _moments(features[train])
+        if not scale.any():
+            continue
         fits = _fits(_scaled(features[train], mean, scale), y[train], n_classes, PENALTIES)
         asked = _scaled(features[held_out], mean, scale)
         for row, (weight, bias) in zip(scores, fits, strict=True):

@@ -76,8 +76,8 @@ def _check_classes(trials: Trials, fold: Fold) -> None:
     known = set(trials.y[fold.train].tolist())
     if missing := [name for i, name in enumerate(trials.classes) if i not in known]:
         raise TaskError(
-            f"Fold {fold.name} has no training window of class {', '.join(missing)}; expected all "
-            f"of {', '.join(trials.classes)}: choose another protocol or fewer folds."
+            f"Fold {fold.name} has no training window of class {', '.join(missing[:10])}; expected "
+            f"all of {', '.join(trials.classes[:10])}: choose another protocol or fewer folds."
         )
 
 
