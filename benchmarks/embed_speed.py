@@ -157,7 +157,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), metavar="CLASS")
     args = parser.parse_args(argv)
-    encoders = {name: eegfoundation.load_encoder(name) for name in ("small", "nano")}
+    encoders = {
+        "small": eegfoundation.load_encoder("small"),
+        "nano": eegfoundation.load_encoder("nano", weights="random"),  # none are shipped yet
+    }
     published, ids = roformer(12), tokens(args.windows)
 
     def run_published() -> None:
