@@ -27,8 +27,11 @@ from typing import Any, NamedTuple
 
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", HF_HUB_OFFLINE="1", MPLBACKEND="agg")
 
+import damages.arrays
 import damages.corpora
+import damages.formats
 import damages.models
+import damages.paths
 import damages.places
 import damages.recordings
 import damages.tables
@@ -78,7 +81,7 @@ class Result(NamedTuple):
 def all_damages() -> list[Damage]:
     """Every kind of damage."""
     lists = (
-        *(damages.recordings.damage, damages.recordings.COMPACT),
+        *(damages.recordings.damage, damages.arrays.COMPACT),
         *(damages.models.encoder, damages.models.classifier, damages.corpora.corpus),
         *(damages.tables.table, damages.tables.bids, damages.tables.settings),
         damages.places.place,

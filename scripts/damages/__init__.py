@@ -1,6 +1,7 @@
 """Everything that can be wrong with what a user feeds in, made on the spot.
 
-A `Damage` writes one damaged thing into a folder. `recordings` damages EEG files, `models`
+A `Damage` writes one damaged thing into a folder. `recordings`, `arrays`,
+`formats` and `paths` damage EEG files, `models`
 checkpoints and configurations, `corpora` corpora, `tables` tables and BIDS folders, `places` the
 surroundings: full disks, read-only folders, two runs at once. `scripts/robustness.py` feeds each to
 every entry point that takes such a thing.

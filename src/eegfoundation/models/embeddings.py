@@ -83,8 +83,9 @@ class FilterBank(nn.Module):
     def __init__(self, size: int, width: int, *, seen: int, step: int) -> None:
         super().__init__()
         self.seen, self.step = seen, step
-        self.weight = nn.Parameter(torch.empty(width, seen * size))
-        self.bias = nn.Parameter(torch.zeros(width))
+        # drawn as a linear layer's, so that a seed gives the encoder that it always gave
+        linear = nn.Linear(seen * size, width)
+        self.weight, self.bias = linear.weight, linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
         seen, step = self.seen, self.step
