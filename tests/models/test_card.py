@@ -66,7 +66,7 @@ def result(folder, sha256, name="stress", split=None, **changes):
 
 def test_the_header_is_what_a_hub_reads():
     card = ModelCard(model_card(encoder(), license="mit"))
-    assert card.data.library_name == "eegfoundation"
+    assert card.data.to_dict()["library_name"] == "eegfoundation"
     assert card.data.license == "mit"
     assert "eeg" in card.data.tags
     assert card.data.eval_results is None
