@@ -44,11 +44,8 @@ from torch import Tensor, nn
 
 import eegfoundation
 from eegfoundation.embedding import in_type, inference, rows_per_batch
+from eegfoundation.montage import CHANNELS_10_20
 
-CH_NAMES = [
-    *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz"),
-    *("C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
-]
 SFREQ = 256
 WINDOW = 10.0
 
@@ -65,12 +62,14 @@ def write_edf(path: Path, minutes: float) -> None:
     """Pink noise with an alpha rhythm, 30 uV."""
     rng = np.random.default_rng(0)
     n_times = round(minutes * 60 * SFREQ)
-    spectrum = np.fft.rfft(rng.standard_normal((len(CH_NAMES), n_times)))
+    spectrum = np.fft.rfft(rng.standard_normal((len(CHANNELS_10_20), n_times)))
     freqs = np.maximum(np.fft.rfftfreq(n_times, 1 / SFREQ), 0.3)
     data = np.fft.irfft(spectrum / np.sqrt(freqs), n_times)
     data += data.std() * np.sin(2 * np.pi * 10 * np.arange(n_times) / SFREQ)
     data *= 30e-6 / data.std()
-    raw = mne.io.RawArray(data, mne.create_info(CH_NAMES, SFREQ, "eeg"), verbose="error")
+    raw = mne.io.RawArray(
+        data, mne.create_info(list(CHANNELS_10_20), SFREQ, "eeg"), verbose="error"
+    )
     mne.export.export_raw(path, raw, verbose="error")
 
 
@@ -89,9 +88,9 @@ def peer(name: str, seconds: int) -> tuple[nn.Module, dict[str, Any]]:
         models = importlib.import_module("braindecode.models")
         sfreq, _ = PEERS[name]
         network = getattr(models, name)(
-            n_chans=len(CH_NAMES), n_times=seconds * sfreq, n_outputs=2, sfreq=sfreq
+            n_chans=len(CHANNELS_10_20), n_times=seconds * sfreq, n_outputs=2, sfreq=sfreq
         )
-    extra = {"ch_names": [name.upper() for name in CH_NAMES]} if name == "Labram" else {}
+    extra = {"ch_names": [name.upper() for name in CHANNELS_10_20]} if name == "Labram" else {}
     return network.eval(), extra
 
 
@@ -131,13 +130,17 @@ def against_peers(
     rng = torch.manual_seed(0)
     runs: dict[str, Callable[[], object]] = {}
     for name, encoder in encoders.items():
-        x = torch.randn(n_windows, len(CH_NAMES), round(WINDOW * 200), generator=rng) * 20
+        x = torch.randn(n_windows, len(CHANNELS_10_20), round(WINDOW * 200), generator=rng) * 20
         for dtype in ("float32", "bfloat16"):
             typed = in_type(encoder, dtype)
             runs[f"{name}_{dtype}"] = lambda typed=typed, x=x: encode(typed, x)
     for name in names:
         sfreq, unit = PEERS[name]
-        x = torch.randn(n_windows, len(CH_NAMES), round(WINDOW * sfreq), generator=rng) * 20 * unit
+        x = (
+            torch.randn(n_windows, len(CHANNELS_10_20), round(WINDOW * sfreq), generator=rng)
+            * 20
+            * unit
+        )
         network, extra = peer(name, round(WINDOW))
         runs |= in_precisions(name, network, x, extra)
     times = alternate(runs, repeats)
@@ -181,7 +184,7 @@ def main(argv: list[str] | None = None) -> None:
         times = alternate(runs, max(2, args.repeats // 2))
     length = args.minutes * 60
     took = {name: statistics.median(values) for name, values in times.items()}
-    n_rows = len(CH_NAMES) * length / WINDOW
+    n_rows = len(CHANNELS_10_20) * length / WINDOW
     figures = {
         "realtime_factor": length / took["small_bf16"],
         "realtime_factor_fp32": length / took["small_fp32"],

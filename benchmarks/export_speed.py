@@ -6,26 +6,27 @@ down slows down all of them. Speed is the median's ratio to PyTorch in float32; 
 cosine similarity of an embedding with that of float32.
 
     python benchmarks/export_speed.py [--windows 8] [--rounds 7] [--threads 1]
+
+The last line is JSON: {"onnx_vs_torch": ..., "onnx_cosine": ..., "int8_vs_torch": ..., ...}.
 """
 
 import argparse
-import json
+import functools
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
+from measure import alternate, ratio, report, seconds
 from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic
 
 from eegfoundation import load_encoder
 from eegfoundation.export.run import export_model
+from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.synthetic import simulate_resting
 
-NAMES = ["Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz"]
-NAMES += ["C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2"]
 SFREQ, N_TIMES = 200, 2000
 
 
@@ -78,31 +79,22 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    recording = simulate_resting(NAMES, duration=args.windows * N_TIMES / SFREQ, sfreq=SFREQ)
-    x = recording.data.reshape(len(NAMES), args.windows, N_TIMES).transpose(1, 0, 2)
+    recording = simulate_resting(
+        CHANNELS_10_20, duration=args.windows * N_TIMES / SFREQ, sfreq=SFREQ
+    )
+    x = recording.data.reshape(len(CHANNELS_10_20), args.windows, N_TIMES).transpose(1, 0, 2)
     x = np.ascontiguousarray(x, np.float32)
     with tempfile.TemporaryDirectory() as folder:
         runs = ways(Path(folder), args.threads)
         expected = runs["torch"](x)
         fidelity = {name: cosine(run(x), expected) for name, run in runs.items()}
-        seconds = {name: [] for name in runs}
-        for _ in range(args.rounds):
-            for name, run in runs.items():
-                start = time.perf_counter()
-                run(x)
-                seconds[name].append(time.perf_counter() - start)
-    median = {name: float(np.median(values)) for name, values in seconds.items()}
-    for name in runs:
-        rate = args.windows * len(NAMES) * N_TIMES / SFREQ / median[name]
-        print(
-            f"{name:<15} {1e3 * median[name]:8.0f} ms  {rate:8.0f} channel-seconds per second  "
-            f"{median['torch'] / median[name]:5.2f} x torch  lowest cosine {fidelity[name]:.6f}"
-        )
-    result = {}
-    for name in runs.keys() - {"torch"}:
-        result[f"{name}_vs_torch"] = round(median["torch"] / median[name], 3)
-        result[f"{name}_cosine"] = round(fidelity[name], 6)
-    print(json.dumps(result, sort_keys=True))
+        timed = {name: functools.partial(run, x) for name, run in runs.items()}
+        times = alternate(timed, args.rounds)
+    figures = {}
+    for name in sorted(runs.keys() - {"torch"}):
+        figures[f"{name}_vs_torch"] = ratio(times, "torch", name)
+        figures[f"{name}_cosine"] = round(fidelity[name], 6)
+    report(figures | seconds(times))
 
 
 if __name__ == "__main__":

@@ -30,15 +30,11 @@ from typing import Any
 import numpy as np
 from measure import alternate, in_child, machine, peak_rss_mb, ratio, report, seconds
 
+from eegfoundation.montage import CHANNELS_10_20
+
 SFREQ, TARGET, MAINS, WINDOW = 256, 200, 50, 10
 EDGE = 12 * TARGET  # samples at either end that are not compared: the kernels reach 10 s
-# fmt: off
-CH_NAMES = [
-    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8",
-    "T7", "C3", "Cz", "C4", "T8", "P7", "P3",
-    "Pz", "P4", "P8", "O1", "O2", "A1", "A2",
-]
-# fmt: on
+CH_NAMES = (*CHANNELS_10_20, "A1", "A2")
 
 
 def simulate(n_chans: int, n_times: int, seed: int = 0) -> np.ndarray:

@@ -27,17 +27,15 @@ from measure import machine, report
 
 from eegfoundation import read_recording
 from eegfoundation.errors import SimulatedTrainingWarning
-from eegfoundation.streaming.decoder import Decoder, load_model
+from eegfoundation.montage import CHANNELS_10_20
+from eegfoundation.prediction import load_model
+from eegfoundation.streaming.decoder import Decoder
 from eegfoundation.streaming.session import Session
 from eegfoundation.streaming.sources import ReplaySource
 from eegfoundation.streaming.view import View
 from eegfoundation.synthetic import simulate_resting
 
 SFREQ, EVERY, WARM_UP = 250.0, 0.1, 20
-CH_NAMES = (
-    *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz"),
-    *("C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
-)
 
 
 def run(model, recording, n_predictions, dtype):
@@ -72,7 +70,7 @@ def main():
         warnings.simplefilter("ignore", SimulatedTrainingWarning)
         model = load_model()
     seconds = 10 + (WARM_UP + 2 * n) * EVERY
-    simulated = simulate_resting(ch_names=CH_NAMES, sfreq=SFREQ, duration=seconds, seed=0)
+    simulated = simulate_resting(ch_names=CHANNELS_10_20, sfreq=SFREQ, duration=seconds, seed=0)
     recording = read_recording(simulated.to_raw())
     print(machine())
     figures = {"n": n}

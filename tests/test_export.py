@@ -13,13 +13,14 @@ from eegfoundation import predict, preprocess, read_recording
 from eegfoundation.errors import ConfigError, OutputError
 from eegfoundation.export import check, files
 from eegfoundation.export.graphs import make_graph
-from eegfoundation.export.run import export_model, load_model
+from eegfoundation.export.run import export_model
 from eegfoundation.models import (
     DownstreamConfig,
     EEGFoundationForClassification,
     fingerprint,
     save_downstream_model,
 )
+from eegfoundation.prediction import load_model
 from eegfoundation.windows import iter_windows
 from shared_data import shared_path
 

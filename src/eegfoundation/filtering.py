@@ -28,7 +28,7 @@ _MAX_DENOMINATOR = 20_000  # makes 173.61 -> 200 Hz exact; otherwise drifts < 0.
 _NOTCH_TRANSITIONS = (1.0, 10.0)  # Hz: MNE's default, and the widest tried on short signals
 _ANTI_ALIAS_DB = 120.0  # what is cut off with the spectrum then stays below float32's resolution
 _MAX_SPECTRAL_RATIO = 1000  # FFT lengths are multiples of `up` and `down`
-_MARGIN = 16  # source samples: ringing of the cut beyond the kernel's ends, below 1e-7
+MARGIN = 16  # source samples: ringing of the cut beyond the kernel's ends, below 1e-7
 _HOP = 5  # kernel lengths per transform: longer ones leave the second-level cache
 _ROWS = 4  # channels per transform, which pocketfft computes side by side
 
@@ -56,7 +56,7 @@ class Chain:
         half = len(self.kernel) // 2
         if self.up == self.down:
             return half
-        return half + (_MARGIN if self.spectral else len(self.interpolator) // 2 // self.up + 1)
+        return half + (MARGIN if self.spectral else len(self.interpolator) // 2 // self.up + 1)
 
     @property
     def longest_gap(self) -> int:
@@ -127,12 +127,12 @@ def _overlap_save(
     """
     from scipy import fft
 
-    reach = len(kernel) // 2 + (0 if up == down else _MARGIN)
+    reach = len(kernel) // 2 + (0 if up == down else MARGIN)
     n_source = -(-(stop - start) * down // up)
     hop = ceil(n_source / max(1, round(n_source / (_HOP * len(kernel)))))
     units = fft.next_fast_len(ceil((hop + 2 * reach) / down) + 2, real=True)
     n_fft, n_ifft = units * down, units * up
-    response = _response(kernel, n_fft, n_ifft)
+    gain = np.repeat(response(kernel, n_fft, n_ifft), 2)  # of real and imaginary parts, in turn
     rows = x.reshape(-1, x.shape[-1])
     y = np.empty((len(rows), stop - start), np.float32)
 
@@ -147,29 +147,61 @@ def _overlap_save(
             a, b = max(origin, first), min(origin + n_fft, first + x.shape[-1])
             piece[:, : a - origin] = piece[:, b - origin :] = 0.0
             piece[:, a - origin : b - origin] = source[:, a - first : b - first]
-            spectrum = fft.rfft(piece)[:, : len(response) // 2]
-            spectrum.view(np.float64)[...] *= response
+            spectrum = fft.rfft(piece)[:, : len(gain) // 2]
+            spectrum.view(np.float64)[...] *= gain
             made = fft.irfft(spectrum, n_ifft)
             target[:, done - start : end - start] = made[:, done - shift : end - shift]
             done = end
     return y.reshape(*x.shape[:-1], -1)
 
 
-def _response(kernel: np.ndarray, n_fft: int, n_ifft: int) -> np.ndarray:
-    """What to multiply real and imaginary parts of a spectrum by, in turn.
+def response(kernel: np.ndarray, n_fft: int, n_ifft: int) -> np.ndarray:
+    """Response of a symmetric kernel about its centre, which is real: no delay.
 
-    The response of a symmetric kernel about its centre is real.
+    Parameters
+    ----------
+    kernel : ndarray of odd length
+    n_fft, n_ifft : int
+        Lengths of the transforms there and back; their ratio is that of the rates.
+
+    Returns
+    -------
+    response : ndarray
+        For the frequencies up to the lower of the two Nyquist frequencies.
     """
     from scipy import fft
 
     half = len(kernel) // 2
     centred = np.zeros(n_fft)
     centred[: half + 1], centred[n_fft - half :] = kernel[half:], kernel[:half]
-    response = fft.rfft(centred).real[: min(n_fft, n_ifft) // 2 + 1] * (n_ifft / n_fft)
+    real: np.ndarray = fft.rfft(centred).real[: min(n_fft, n_ifft) // 2 + 1] * (n_ifft / n_fft)
     if n_fft != n_ifft:
-        response[-1] = 0.0  # the Nyquist frequency itself, which one of the two cannot hold
-    repeated: np.ndarray = np.repeat(response, 2)
-    return repeated
+        real[-1] = 0.0  # the Nyquist frequency itself, which one of the two cannot hold
+    return real
+
+
+def pass_band(
+    settings: "Preprocessing", sfreq: float
+) -> tuple[float | None, float | None, list[str]]:
+    """High-pass and low-pass in Hz, as far as a source can hold them, and notes on what cannot be.
+
+    Raises
+    ------
+    PreprocessingError
+        If nothing is left between the two.
+    """
+    notes = []
+    highpass, lowpass = settings.highpass, settings.lowpass
+    if lowpass is not None and lowpass > 0.45 * sfreq:
+        lowpass = 0.45 * sfreq
+        notes.append(f"low-pass lowered to {lowpass:g} Hz: 0.45 of the {sfreq:g} Hz of the source")
+    top = min(sfreq, settings.sfreq) / 2 if lowpass is None else lowpass
+    if highpass is not None and highpass >= top:
+        raise PreprocessingError(
+            f"a high-pass of {highpass:g} Hz leaves nothing below the {top:g} Hz that a recording "
+            f"at {sfreq:g} Hz can hold: lower highpass."
+        )
+    return highpass, lowpass, notes
 
 
 def design_chain(
@@ -179,19 +211,10 @@ def design_chain(
     from mne.filter import create_filter
     from scipy.signal import fftconvolve, firwin, kaiserord
 
-    notes = []
     seconds = n_times / sfreq
     nyquist = min(sfreq, settings.sfreq) / 2
-    highpass, lowpass = settings.highpass, settings.lowpass
-    if lowpass is not None and lowpass > 0.45 * sfreq:
-        lowpass = 0.45 * sfreq
-        notes.append(f"low-pass lowered to {lowpass:g} Hz: 0.45 of the {sfreq:g} Hz of the source")
+    highpass, lowpass, notes = pass_band(settings, sfreq)
     top = nyquist if lowpass is None else lowpass
-    if highpass is not None and highpass >= top:
-        raise PreprocessingError(
-            f"a high-pass of {highpass:g} Hz leaves nothing below the {top:g} Hz that a recording "
-            f"at {sfreq:g} Hz can hold: lower highpass."
-        )
     removes_mean = False
     if highpass is not None:
         needed = _FIR_LENGTH / min(max(0.25 * highpass, 2.0), highpass)

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 ChannelKind = Literal["eeg", "eog", "ecg", "emg", "misc"]
 
+#: The electrodes of the 10-20 system, by their modern names (T7 is T3, P7 is T5).
+CHANNELS_10_20 = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8",
+    "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
+)  # fmt: skip
+
 #: Longitudinal bipolar montage of clinical EEG (ACNS guideline 3), temporal chains first.
 LONGITUDINAL_BIPOLAR: tuple[tuple[str, str], ...] = (
     ("Fp1", "F7"), ("F7", "T7"), ("T7", "P7"), ("P7", "O1"),
@@ -148,6 +154,24 @@ def positions(ch_names: Sequence[str]) -> np.ndarray:
         if electrodes:
             found[row] = np.mean([template[electrode] for electrode in electrodes], axis=0)
     return found
+
+
+def add_digitised(found: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Positions by name; where that is unknown, as digitised with the recording.
+
+    Parameters
+    ----------
+    found, own : ndarray, shape (n_chans, 3)
+        By name, and as digitised, metres in MNE's head frame; NaN where unknown.
+
+    Returns
+    -------
+    positions : ndarray, shape (n_chans, 3)
+    """
+    size = np.linalg.norm(own, axis=1)
+    # 4 to 25 cm from the centre: positions in other units or on a unit sphere are of no use
+    taken = np.isnan(found).any(axis=1) & (size > 0.04) & (size < 0.25)
+    return np.where(taken[:, None], own, found)
 
 
 def bipolar_pairs(ch_names: Sequence[str], *, midline: bool = True) -> list[tuple[str, str]]:

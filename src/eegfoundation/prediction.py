@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
-    from eegfoundation.models import EEGFoundationForClassification
+    from eegfoundation.models import EEGFoundationForClassification, EEGFoundationModel
     from eegfoundation.recording import Recording
     from eegfoundation.windows import Windows
 
@@ -318,6 +318,72 @@ def load_classifier(
     if weights is None or config is None:
         return load_downstream_model(shipped_path(DEFAULT_MODEL), shipped_path(DEFAULT_CONFIG))
     return load_downstream_model(weights, config)
+
+
+def load_model(
+    checkpoint: str | None = None, classifier_config: str | None = None
+) -> EEGFoundationForClassification | EEGFoundationModel:
+    """Load an encoder or a classifier, whatever the name stands for.
+
+    Parameters
+    ----------
+    checkpoint : str | None
+        Shipped name, folder or hub id of an encoder; folder, hub id or weights (.pth) of a
+        classifier; None: the classifier that ships.
+    classifier_config : str | None
+        Configuration (.json) that goes with a .pth.
+
+    Raises
+    ------
+    ConfigError
+        If a configuration is missing, or one is given that nothing needs.
+    CheckpointError
+        If there are no such weights, or they do not fit.
+    """
+    import warnings
+
+    import torch
+
+    from eegfoundation.errors import (
+        ConfigError,
+        SimulatedTrainingWarning,
+        UntrainedWeightsWarning,
+    )
+    from eegfoundation.models import EEGFoundationForClassification, load_encoder
+
+    if checkpoint is None or checkpoint.endswith(".pth"):
+        if checkpoint is not None and classifier_config is None:
+            raise ConfigError(
+                f"{checkpoint} is one file of two: give the configuration (.json) that it was "
+                "saved with as --classifier_config."
+            )
+        return load_classifier(checkpoint, classifier_config)
+    if classifier_config is not None:
+        raise ConfigError(
+            f"--classifier_config goes with weights (.pth), and {checkpoint} is none: leave it out."
+        )
+    if _is_classifier(checkpoint):
+        model = EEGFoundationForClassification.from_pretrained(checkpoint, dtype=torch.float32)
+        if notice := describe(model).get("notice"):
+            kind = SimulatedTrainingWarning if model.config.trained else UntrainedWeightsWarning
+            warnings.warn(notice, kind, stacklevel=2)
+        return model.eval()
+    return load_encoder(checkpoint)
+
+
+def _is_classifier(name: str) -> bool:
+    """Whether a folder or hub id holds a classifier; of what is wrong, `load_encoder` speaks."""
+    from transformers import PretrainedConfig
+
+    from eegfoundation.models import DownstreamConfig
+
+    if "/" not in name and not Path(name).is_dir():
+        return False
+    try:
+        values, _ = PretrainedConfig.get_config_dict(name)
+    except OSError:
+        return False
+    return values.get("model_type") == DownstreamConfig.model_type
 
 
 def class_names(model: EEGFoundationForClassification) -> list[str]:

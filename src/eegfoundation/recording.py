@@ -286,11 +286,7 @@ def _positions(originals: list[str], opened: OpenedFile) -> np.ndarray:
     opened.report.contradictions.extend(contradictions)
     for text in contradictions:
         warn_once(f"{opened.path.name}: {text}")
-    # 4 to 25 cm from the centre: positions in other units or on a unit sphere are of no use
-    size = np.linalg.norm(own, axis=1)
-    taken = np.isnan(found).any(axis=1) & (size > 0.04) & (size < 0.25) & usable
-    found[taken] = own[taken]
-    return found
+    return montage.add_digitised(found, own) if usable else found
 
 
 def _add_annotations(recording: Recording, raw: "mne.io.BaseRaw") -> None:

@@ -14,9 +14,10 @@ from eegfoundation.corpus.process import (
     read_outcome,
     shard_path,
 )
-from eegfoundation.corpus.settings import CHANNELS_10_20, CorpusSettings
+from eegfoundation.corpus.settings import CorpusSettings
 from eegfoundation.corpus.shards import dequantise
 from eegfoundation.errors import OutputError
+from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.preprocessing import preprocess
 from eegfoundation.recording import read_recording
 

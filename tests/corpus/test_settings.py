@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from eegfoundation.corpus.settings import CHANNELS_10_20, CorpusSettings
+from eegfoundation.corpus.settings import CorpusSettings
 from eegfoundation.errors import ConfigError
+from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.preprocessing import Preprocessing
 
 

@@ -8,7 +8,8 @@ from stream_helpers import recorded, signal
 from eegfoundation.embedding import inference
 from eegfoundation.errors import ConfigError
 from eegfoundation.evaluation.alignment import euclidean, standardise, whitening
-from eegfoundation.streaming.decoder import Decoder, load_model
+from eegfoundation.prediction import load_model
+from eegfoundation.streaming.decoder import Decoder
 from eegfoundation.streaming.session import Session
 from eegfoundation.streaming.sources import ReplaySource
 from eegfoundation.streaming.windows import CausalWindows

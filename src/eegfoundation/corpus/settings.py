@@ -11,13 +11,8 @@ from math import isfinite
 from typing import Any
 
 from eegfoundation.errors import ConfigError
+from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.preprocessing import Preprocessing
-
-#: The 10-20 electrodes of the published TUEG recipe, by their modern names (T7 is T3, P7 is T5).
-CHANNELS_10_20 = (
-    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8",
-    "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from eegfoundation.evaluation.alignment import whitening
 from eegfoundation.export.graphs import EncoderGraph, Graph, Model, shortest_window
+from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.montage import positions as standard_positions
 from eegfoundation.synthetic import simulate_resting
 
@@ -24,11 +25,6 @@ TOLERANCE = 1e-4
 
 #: Windows, channels and seconds of what is compared, besides the shortest window of one channel.
 SIZES = ((2, 7, 4.305), (1, 19, 1.25))
-
-_TEN_TWENTY = (
-    *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8"),
-    *("P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
-)
 
 
 def compare(model: Model, graph: Graph, run: Run) -> tuple[float, list[tuple[int, ...]]]:
@@ -72,7 +68,7 @@ def example_inputs(
     The channels are those that a classifier was made for, as far as there are enough.
     """
     own = None if isinstance(graph, EncoderGraph) else model.config.ch_names
-    names = list(own or _TEN_TWENTY)[:n_chans]
+    names = list(own or CHANNELS_10_20)[:n_chans]
     sfreq = model.preprocessing.sfreq
     flat = simulate_resting(names, duration=n_windows * n_times / sfreq, sfreq=sfreq).data
     x = flat.reshape(len(names), n_windows, n_times).transpose(1, 0, 2)

@@ -27,11 +27,9 @@ import torch
 from torch import Tensor, nn
 
 from eegfoundation.models import EEGFoundationForClassification, EEGFoundationModel
+from eegfoundation.windows import MIN_SECONDS
 
 Model = EEGFoundationModel | EEGFoundationForClassification
-
-#: Seconds of the shortest window.
-SHORTEST = 0.5
 
 #: Name of each axis that is free.
 AXES = {
@@ -120,7 +118,7 @@ def make_graph(model: Model) -> Graph:
 
 def shortest_window(model: Model) -> int:
     """Samples of the shortest window that a graph takes."""
-    return round(SHORTEST * model.preprocessing.sfreq)
+    return round(MIN_SECONDS * model.preprocessing.sfreq)
 
 
 def trace(graph: Graph, example: dict[str, Tensor], shortest: int) -> Any:

@@ -71,6 +71,7 @@ def export_model(
     with new_file(out, overwrite=overwrite) as unfinished:
         from eegfoundation.export import check, files
         from eegfoundation.export.graphs import make_graph, shortest_window, trace
+        from eegfoundation.prediction import load_model
 
         if format == "onnx":
             files.require_onnx()
@@ -97,69 +98,16 @@ def export_model(
     print(f"Largest difference to PyTorch: {difference:.1e}, on windows of {sizes}")
 
 
-def load_model(checkpoint: str, classifier_config: str | None = None) -> Model:
-    """Load an encoder or a classifier, whatever the name stands for.
-
-    Raises
-    ------
-    ConfigError
-        If a configuration is missing, or one is given that nothing needs.
-    CheckpointError
-        If there are no such weights, or they do not fit.
-    """
-    import warnings
-
-    import torch
-
-    from eegfoundation.errors import SimulatedTrainingWarning, UntrainedWeightsWarning
-    from eegfoundation.models import EEGFoundationForClassification, load_encoder
-    from eegfoundation.prediction import describe, load_classifier
-
-    if checkpoint.endswith(".pth"):
-        if classifier_config is None:
-            raise ConfigError(
-                f"{checkpoint} is one file of two: give the configuration (.json) that it was "
-                "saved with as --classifier_config."
-            )
-        return load_classifier(checkpoint, classifier_config)
-    if classifier_config is not None:
-        raise ConfigError(
-            f"--classifier_config goes with weights (.pth), and {checkpoint} is none: leave it out."
-        )
-    if _is_classifier(checkpoint):
-        model = EEGFoundationForClassification.from_pretrained(checkpoint, dtype=torch.float32)
-        if notice := describe(model).get("notice"):
-            kind = SimulatedTrainingWarning if model.config.trained else UntrainedWeightsWarning
-            warnings.warn(notice, kind, stacklevel=2)
-        return model.eval()
-    return load_encoder(checkpoint)
-
-
-def _is_classifier(name: str) -> bool:
-    """Whether a folder or hub id holds a classifier; of what is wrong, `load_encoder` speaks."""
-    from transformers import PretrainedConfig
-
-    from eegfoundation.models import DownstreamConfig
-
-    if "/" not in name and not Path(name).is_dir():
-        return False
-    try:
-        values, _ = PretrainedConfig.get_config_dict(name)
-    except OSError:
-        return False
-    return values.get("model_type") == DownstreamConfig.model_type
-
-
 def describe_export(model: Model, graph: Graph) -> dict[str, Any]:
     """Everything that somebody with nothing but the file needs to know, as JSON."""
     import numpy as np
 
     from eegfoundation import __version__
-    from eegfoundation.export.graphs import SHORTEST
     from eegfoundation.models import EEGFoundationModel, fingerprint
     from eegfoundation.models.registry import untrained_notice
     from eegfoundation.montage import positions
     from eegfoundation.prediction import describe
+    from eegfoundation.windows import MIN_SECONDS
 
     encoder = graph.encoder
     content: dict[str, Any] = {
@@ -167,7 +115,7 @@ def describe_export(model: Model, graph: Graph) -> dict[str, Any]:
         "kind": "encoder" if isinstance(model, EEGFoundationModel) else "classifier",
         "purpose": "research; not a medical device",
         "preprocessing": model.preprocessing.to_dict(),
-        "shortest_window": SHORTEST,
+        "shortest_window": MIN_SECONDS,
         "tokenizer": encoder.tokenizer.to_dict(),
         "encoder_sha256": fingerprint(encoder),
         "width": encoder.config.context_size,

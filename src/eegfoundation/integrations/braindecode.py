@@ -484,12 +484,9 @@ def _electrodes(
             "cutting windows."
         )
     # as for any recording: the template's place, else what was digitised
-    found = montage.positions(names)
-    for row, channel in enumerate(chs_info):
-        own = np.asarray(channel.get("loc", [np.nan] * 3)[:3], dtype=float)
-        in_head_frame = int(channel.get("coord_frame", 4)) == 4
-        if np.isnan(found[row]).any() and in_head_frame and 0.04 < np.linalg.norm(own) < 0.25:
-            found[row] = own
+    own = np.array([channel.get("loc", [np.nan] * 3)[:3] for channel in chs_info], dtype=float)
+    own[[int(channel.get("coord_frame", 4)) != 4 for channel in chs_info]] = np.nan
+    found = montage.add_digitised(montage.positions(names), own)
     return [montage.normalise_name(name) for name in names], found
 
 

@@ -26,19 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegfoundation.errors import ModelInputError
-from eegfoundation.filtering import design_chain, fill_gaps
+from eegfoundation.filtering import MARGIN, design_chain, fill_gaps, response
 from eegfoundation.preprocessing import Preprocessing
 from eegfoundation.quality import FLAT_SECONDS, FLAT_UV
 from eegfoundation.recording import Recording
 from eegfoundation.rereferencing import design_reference
+from eegfoundation.windows import MIN_SECONDS
 
 #: Of the rates' ratio: the transforms' lengths are multiples of it. 173.61 Hz is then off by less
 #: than a part in a million.
 _MAX_DENOMINATOR = 1000
-#: Samples beyond the kernel that a change of rate rings into.
-_MARGIN = 16
-#: Seconds: what the encoder was made for, and all stages refuse less.
-MIN_SECONDS = 0.5
 
 
 class WindowPreprocessing(nn.Module):
@@ -177,20 +174,15 @@ def _design(
     half = len(kernel) // 2
     ratio = Fraction(settings.sfreq / sfreq).limit_denominator(_MAX_DENOMINATOR)
     up, down = ratio.numerator, ratio.denominator
-    reach = half + (_MARGIN if up != down else 0)
+    reach = half + (MARGIN if up != down else 0)
     # both grids share every `down`-th source sample: the window begins on one
     shared = -(-reach // down)
     units = next_fast_len(shared + -(-(n_times + reach) // down), real=True)
     n_fft, n_ifft = units * down, units * up
-    centred = np.zeros(n_fft)
-    centred[: half + 1], centred[n_fft - half :] = kernel[half:], kernel[:half]
-    response = np.fft.rfft(centred).real[: min(n_fft, n_ifft) // 2 + 1] * (n_ifft / n_fft)
-    if n_fft != n_ifft:
-        response[-1] = 0.0  # the Nyquist frequency, which one of the two rates cannot hold
     n_out = -(-n_times * up // down)
     nearest = (2 * np.arange(n_out) * down + up) // (2 * up)
     return _Filter(
-        response=torch.from_numpy(response.astype(np.float32)),
+        response=torch.from_numpy(response(kernel, n_fft, n_ifft).astype(np.float32)),
         n_fft=n_fft,
         n_ifft=n_ifft,
         before=shared * down,

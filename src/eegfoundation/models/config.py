@@ -142,6 +142,7 @@ class EEGFoundationConfig(StrictConfig):
 
 #: Named sizes. ``published`` is the 512-wide embedding encoder of the publication, ``base`` its
 #: pretraining configuration (also in configs/pretrain_config.json); both take one token per sample.
+#: ``nano`` does a fifth of the work of ``small``, with a position every half second.
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "hidden_size": 64,

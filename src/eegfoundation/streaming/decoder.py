@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegfoundation.embedding import inference
-from eegfoundation.errors import CheckpointError, ConfigError
-from eegfoundation.prediction import class_names, describe, load_classifier
+from eegfoundation.errors import ConfigError
+from eegfoundation.prediction import class_names, describe
 from eegfoundation.streaming.alignment import CausalAlignment
 
 if TYPE_CHECKING:
@@ -163,43 +162,3 @@ class Decoder:
 
 def _nothing(status: str) -> Decoded:
     return Decoded(values=None, status=status)
-
-
-def load_model(
-    model: str | None = None, config: str | None = None
-) -> EEGFoundationForClassification | EEGFoundationModel:
-    """Load what `eegfoundation stream MODEL` names.
-
-    Parameters
-    ----------
-    model : str | None
-        Weights of a classifier (.pth), a folder of a classifier or an encoder, or the name of an
-        encoder; None: the motor-imagery classifier that ships.
-    config : str | None
-        Configuration (.json) that belongs to a .pth.
-
-    Raises
-    ------
-    EEGFoundationError
-        If there is no such model, or it does not load exactly.
-    """
-    from eegfoundation.models import EEGFoundationForClassification, load_encoder
-
-    if model is None or model.endswith(".pth"):
-        return load_classifier(model, config)
-    if config is not None:
-        raise ConfigError(
-            f"{config} is given, but only a .pth needs a configuration: leave it out."
-        )
-    file = Path(model) / "config.json"
-    if file.is_file():
-        try:
-            kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
-        except (OSError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{file} cannot be read as a configuration: {error}.") from None
-        if kind == "eeg-foundation-downstream-classifier":
-            classifier: EEGFoundationForClassification = (
-                EEGFoundationForClassification.from_pretrained(model).eval()
-            )
-            return classifier
-    return load_encoder(model)

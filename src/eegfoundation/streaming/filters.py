@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegfoundation.errors import PreprocessingError
+from eegfoundation.filtering import pass_band
 from eegfoundation.tokenizer import MAX_ABS_UV
 
 if TYPE_CHECKING:
@@ -83,18 +83,9 @@ def design_causal(
     """
     from scipy.signal import butter, cheb2ord, cheby2, firwin, iirnotch, kaiserord, tf2sos
 
-    notes = []
     nyquist = min(sfreq, settings.sfreq) / 2
-    highpass, lowpass = settings.highpass, settings.lowpass
-    if lowpass is not None and lowpass > 0.45 * sfreq:
-        lowpass = 0.45 * sfreq
-        notes.append(f"low-pass lowered to {lowpass:g} Hz: 0.45 of the {sfreq:g} Hz of the source")
+    highpass, lowpass, notes = pass_band(settings, sfreq)
     top = nyquist if lowpass is None else lowpass
-    if highpass is not None and highpass >= top:
-        raise PreprocessingError(
-            f"a high-pass of {highpass:g} Hz leaves nothing below the {top:g} Hz that a stream at "
-            f"{sfreq:g} Hz can hold: take a model with a lower high-pass, or a faster stream."
-        )
     sections = [np.array([[1.0, 0, 0, 1, 0, 0]])]
     if highpass is not None:
         half = highpass - min(max(0.25 * highpass, 2.0), highpass) / 2  # MNE's kernel: -6 dB here

@@ -92,7 +92,8 @@ def stream(
         raise ConfigError(f"duration must be a positive number of seconds, found {duration!r}.")
 
     from eegfoundation.outputs import write_json
-    from eegfoundation.streaming.decoder import Decoder, load_model
+    from eegfoundation.prediction import load_model
+    from eegfoundation.streaming.decoder import Decoder
     from eegfoundation.streaming.lsl import LSLOutlet
     from eegfoundation.streaming.session import Session
     from eegfoundation.streaming.sinks import CSVWriter

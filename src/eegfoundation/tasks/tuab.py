@@ -16,7 +16,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eegfoundation.corpus.settings import CHANNELS_10_20
+from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.tasks.files import matching
 from eegfoundation.tasks.task import LabelledRecording, Span, Split, Task
 
