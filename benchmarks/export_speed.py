@@ -7,7 +7,7 @@ cosine similarity of an embedding with that of float32.
 
     python benchmarks/export_speed.py [--windows 8] [--rounds 7] [--threads 1]
 
-The last line is JSON: {"onnx_vs_torch": ..., "onnx_1_minus_cosine": ..., "int8_vs_torch": ..., ...}.
+The last line is JSON: {"onnx_vs_torch": ..., "onnx_1_minus_cosine": ..., ...}.
 """
 
 import argparse
