@@ -62,7 +62,7 @@ def test_through_eegdash(study, model_class, encoder_folder):
     from braindecode import EEGClassifier
     from braindecode.preprocessing import create_windows_from_events
 
-    from eegfoundation.integrations.braindecode import windows_to_epochs
+    from eegfoundation.integrations.braindecode_windows import windows_to_epochs
 
     found = eegdash.EEGDashDataset(cache_dir=study.parent, dataset=study.name, download=False)
     assert len(found.datasets) == 2

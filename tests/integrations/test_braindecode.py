@@ -324,7 +324,7 @@ class TestTraining:
         """Arrays do not tell their rate; epochs tell all, and braindecode makes them microvolts."""
         from braindecode import EEGClassifier
 
-        from eegfoundation.integrations.braindecode import windows_to_epochs
+        from eegfoundation.integrations.braindecode_windows import windows_to_epochs
 
         windows = make_windows(1)
         x = np.stack([windows[i][0] for i in range(len(windows))])
@@ -348,7 +348,7 @@ class TestTraining:
 
 class TestWindowsForOurEstimators:
     def test_epochs_from_windows(self, make_windows, encoder):
-        from eegfoundation.integrations.braindecode import windows_to_epochs
+        from eegfoundation.integrations.braindecode_windows import windows_to_epochs
 
         windows = make_windows(2)
         epochs = windows_to_epochs(windows)
@@ -366,7 +366,7 @@ class TestWindowsForOurEstimators:
     def test_mistakes(self, make_windows):
         from braindecode.datasets import BaseConcatDataset, RawDataset
 
-        from eegfoundation.integrations.braindecode import windows_to_epochs
+        from eegfoundation.integrations.braindecode_windows import windows_to_epochs
 
         one, other = make_windows(1).datasets[0], make_windows(1).datasets[0]
         other.raw.rename_channels({"Fz": "Fpz"})
