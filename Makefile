@@ -21,7 +21,7 @@ test: $(INSTALLED)  ## lint, types and tests
 	$(BIN)/python -m pytest -n 2 -m "not long"
 
 test-long: $(INSTALLED)  ## the tests that take many minutes
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -o faulthandler_timeout=5400
 
 test-integrations: $(INTEGRATIONS)/.installed  ## with braindecode, MOABB and others
 	$(INTEGRATIONS)/bin/python -m pytest tests/integrations tests/benchmarks/test_peers.py \

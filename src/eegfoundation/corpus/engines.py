@@ -16,15 +16,19 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from eegfoundation.corpus.process import Outcome, Task, process_recording, record_failure
 from eegfoundation.errors import ConfigError, EEGFoundationError
 
 CRASHED = "the reader crashed: the process died, by a fault in the reader or for lack of memory."
+_CANNOT_START = (
+    "worker processes cannot start: in a script of your own, call build_corpus below "
+    "`if __name__ == '__main__':`, or pass workers=0."
+)
 _RAY_RETRIES = 2
 
 Outcomes = Generator[Outcome, None, None]
@@ -42,58 +46,70 @@ def process_pool(tasks: Sequence[Task], workers: int | None) -> Outcomes:
     if workers == 0:
         yield from map(process_recording, tasks)
         return
-    waiting, suspects = deque(tasks), deque[Task]()
-    workers = workers or available_cpus()
-    while waiting or suspects:
-        if not suspects:
-            # When a process dies, each recording at work may be the reason: try them one by one.
-            suspects.extend((yield from _run_pool(waiting, min(workers, len(waiting)))))
-        else:
-            for culprit in (yield from _run_pool(suspects, 1)):
-                yield record_failure(culprit, CRASHED)
+    lost = yield from _work_off(tasks, workers or available_cpus())
+    # Once more, one by one: with the memory that the others needed
+    for task in (yield from _work_off(lost, 1)):
+        yield record_failure(task, CRASHED)
 
 
-def _run_pool(waiting: deque[Task], workers: int) -> Generator[Outcome, None, list[Task]]:
-    """Take tasks until there are none or a process died; return those that were at work then."""
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
-    running: dict[Future[Outcome], Task] = {}
+def _work_off(tasks: Sequence[Task], workers: int) -> Generator[Outcome, None, list[Task]]:
+    """Yield outcomes as they come; return the tasks whose process died.
+
+    Each process has a pipe of its own and shares nothing with the others, no queue and no lock
+    (unlike those of `concurrent.futures`): whenever one dies, it takes only its own task with it.
+    """
+    waiting, lost = deque(tasks), list[Task]()
+    processes: dict[Connection, BaseProcess] = {}
+    at_work: dict[Connection, Task] = {}
     try:
-        _check_start(pool)
-        while waiting or running:
-            while waiting and len(running) < workers:
-                future = pool.submit(process_recording, waiting[0])
-                running[future] = waiting.popleft()
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                outcome = future.result()
-                del running[future]
-                yield outcome
-    except BrokenProcessPool:
-        return list(running.values())
-    except BaseException:  # interrupted, or the disk is full: nobody waits for the rest
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return []
+        while waiting or at_work:
+            while len(processes) < min(workers, len(waiting) + len(at_work)):
+                pipe, process = _start_process()
+                processes[pipe] = process
+            ready = connection.wait(list(processes))
+            for pipe in [pipe for pipe in processes if pipe in ready]:
+                outcome: Outcome | EEGFoundationError | None = None
+                try:
+                    outcome = pipe.recv()  # None from a process that has just started
+                    at_work.pop(pipe, None)
+                    if waiting:
+                        at_work[pipe] = waiting.popleft()
+                        pipe.send(at_work[pipe])
+                except (EOFError, OSError):
+                    _end(pipe, processes.pop(pipe))
+                    if pipe not in at_work:
+                        raise EEGFoundationError(_CANNOT_START) from None
+                    lost.append(at_work.pop(pipe))
+                if isinstance(outcome, EEGFoundationError):
+                    raise outcome
+                if outcome is not None:
+                    yield outcome
+                if pipe in processes and pipe not in at_work:
+                    _end(pipe, processes.pop(pipe))
+    finally:  # also if interrupted, or if the disk is full: nobody waits for the rest
+        for pipe, process in processes.items():
+            _end(pipe, process)
+    return lost
 
 
-def _check_start(pool: ProcessPoolExecutor) -> None:
-    try:
-        pool.submit(os.getpid).result()
-    except BrokenProcessPool as error:
-        raise EEGFoundationError(
-            "worker processes cannot start: in a script of your own, call build_corpus below "
-            "`if __name__ == '__main__':`, or pass workers=0."
-        ) from error
+def _start_process() -> tuple[Connection, BaseProcess]:
+    spawn = multiprocessing.get_context("spawn")
+    pipe, end = spawn.Pipe()
+    process = spawn.Process(target=_work, args=(end,))
+    process.start()
+    end.close()
+    return pipe, process
 
 
-def _start_worker() -> None:
-    """Prepare a process: one thread, deaf to Ctrl-C (the builder ends it), and no orphan."""
+def _end(pipe: Connection, process: BaseProcess) -> None:
+    """End a process that is idle, dead or no longer wanted: what it wrote is complete or absent."""
+    pipe.close()
+    process.kill()
+    process.join()
+
+
+def _work(pipe: Connection) -> None:
+    """Life of a process: one thread, deaf to Ctrl-C (the builder ends it), and no orphan."""
     from threadpoolctl import threadpool_limits
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -108,6 +124,10 @@ def _start_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=die_with_parent, daemon=True).start()
+    outcome: Outcome | EEGFoundationError | None = None
+    while True:
+        pipe.send(outcome)
+        outcome = _process_or_say_why_not(pipe.recv())
 
 
 def ray_cluster(tasks: Sequence[Task], workers: int | None) -> Outcomes:
