@@ -142,7 +142,7 @@ class EEGFoundationConfig(StrictConfig):
 
 #: Named sizes. ``published`` is the 512-wide embedding encoder of the publication, ``base`` its
 #: pretraining configuration (also in configs/pretrain_config.json); both take one token per sample.
-#: ``nano`` does a fifth of the work of ``small``, with a position every half second.
+#: ``nano`` does a quarter of the work of ``small``, with a position every half second.
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "hidden_size": 64,
@@ -175,10 +175,10 @@ SIZES: dict[str, dict[str, Any]] = {
         "initializer_range": 0.05,
     },
     "nano": {
-        "hidden_size": 192,
+        "hidden_size": 256,
         "num_hidden_layers": 2,
-        "num_attention_heads": 3,
-        "intermediate_size": 768,
+        "num_attention_heads": 4,
+        "intermediate_size": 1024,
         "embedding_size": 16,
         "tokens_per_position": 100,
         "tokens_seen": 200,
