@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegfoundation.models.config import EEGFoundationConfig
+from eegfoundation.models.linear import Linear, linear
 from eegfoundation.tokenizer import N_BINS, PAD, AmplitudeTokenizer, TokenizerState
 
 _UNIT_UV = 20.0  # amplitude that the filters take for 1: about the deviation of scalp EEG
@@ -47,9 +48,9 @@ class TokenEmbeddings(nn.Module):
             self.filters = FilterBank(
                 size, width, seen=self.tokens_seen, step=self.tokens_per_position
             )
-            self.project = nn.Linear(width + width // 2, width)
+            self.project = Linear(width + width // 2, width)
         elif size != width:
-            self.project = nn.Linear(size, width)
+            self.project = Linear(size, width)
 
     def forward(self, input_ids: Tensor) -> Tensor:
         if self.filters is not None:
@@ -91,12 +92,12 @@ class FilterBank(nn.Module):
         seen, step = self.seen, self.step
         if seen % step:
             stretches = x.unfold(1, seen, step).transpose(2, 3).flatten(2)
-            return F.linear(stretches, self.weight, self.bias)
+            return linear(stretches, self.weight, self.bias)
         # Stretches overlap, so each step of tokens meets each part of the filters once, and no
         # stretch is copied; the parts of one stretch are then added up.
         n_parts = seen // step
         weight = self.weight.unflatten(1, (n_parts, -1)).transpose(0, 1).flatten(0, 1)
-        parts = F.linear(x.unflatten(1, (-1, step)).flatten(2), weight).unflatten(2, (n_parts, -1))
+        parts = linear(x.unflatten(1, (-1, step)).flatten(2), weight).unflatten(2, (n_parts, -1))
         n_positions = parts.shape[1] - n_parts + 1
         filtered = parts[:, :n_positions, 0]
         for i in range(1, n_parts):

@@ -31,6 +31,7 @@ from eegfoundation.models.embeddings import (
     fourier_filters,
     ordinal_table,
 )
+from eegfoundation.models.linear import Linear
 from eegfoundation.models.rotary import rotary_tables, rotate
 from eegfoundation.models.sharing import SharedModel, quiet
 from eegfoundation.preprocessing import Preprocessing
@@ -64,7 +65,7 @@ def attend(
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
 
-class ResidualLinear(nn.Linear):
+class ResidualLinear(Linear):
     """Last layer of a residual branch."""
 
 
@@ -76,9 +77,9 @@ class SelfAttention(nn.Module):
         size = config.hidden_size
         self.num_heads = config.num_attention_heads
         self.dropout = config.attention_probs_dropout_prob
-        self.q_proj = nn.Linear(size, size)
-        self.k_proj = nn.Linear(size, size)
-        self.v_proj = nn.Linear(size, size)
+        self.q_proj = Linear(size, size)
+        self.k_proj = Linear(size, size)
+        self.v_proj = Linear(size, size)
         self.out_proj = ResidualLinear(size, size)
 
     def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
@@ -99,7 +100,7 @@ class EncoderLayer(GradientCheckpointingLayer):
         size, eps = config.hidden_size, config.layer_norm_eps
         self.attention = SelfAttention(config)
         self.attention_norm = nn.LayerNorm(size, eps=eps)
-        self.fc1 = nn.Linear(size, config.intermediate_size)
+        self.fc1 = Linear(size, config.intermediate_size)
         self.activation = ACT2FN[config.hidden_act]
         self.fc2 = ResidualLinear(config.intermediate_size, size)
         self.output_norm = nn.LayerNorm(size, eps=eps)
