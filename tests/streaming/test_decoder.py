@@ -6,7 +6,7 @@ import torch
 from stream_helpers import recorded, signal
 
 from eegfoundation.embedding import inference
-from eegfoundation.errors import ConfigError
+from eegfoundation.errors import ConfigError, ModelInputError
 from eegfoundation.evaluation.alignment import euclidean, standardise, whitening
 from eegfoundation.prediction import load_model
 from eegfoundation.streaming.decoder import Decoder
@@ -127,9 +127,10 @@ def test_bfloat16_is_nearly_the_same(classifier):
 
 
 def test_impossible_settings_are_refused(classifier):
-    for settings in ({"dtype": "int4"}, {"max_unusable": 1.0}):
-        with pytest.raises(ConfigError, match=r"expected|found"):
-            Decoder(classifier(), np.zeros((7, 3)), **settings)
+    with pytest.raises(ModelInputError, match="int4; expected"):
+        Decoder(classifier(), np.zeros((7, 3)), dtype="int4")
+    with pytest.raises(ConfigError, match="found 1.0"):
+        Decoder(classifier(), np.zeros((7, 3)), max_unusable=1.0)
     with pytest.raises(ConfigError, match="calibration"):
         Decoder(classifier(alignment="euclidean"), np.zeros((7, 3)), calibration=0)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegfoundation.embedding import inference
+from eegfoundation.embedding import in_type, inference
 from eegfoundation.errors import ConfigError
 from eegfoundation.prediction import class_names, describe
 from eegfoundation.streaming.alignment import CausalAlignment
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from eegfoundation.preprocessing import Preprocessing
     from eegfoundation.streaming.windows import StreamWindow
 
-DTYPES = ("float32", "bfloat16")
 ENCODER_SECONDS = 10.0  # window of an encoder, which has none of its own
 
 
@@ -47,11 +46,11 @@ class Decoder:
     max_unusable : float
         Share of a window, over all channels, beyond which nothing is predicted.
     dtype : {"float32", "bfloat16"}
-        To compute in.
+        Of the encoder, which is nearly all the work; a head stays in float32.
 
     Raises
     ------
-    ConfigError
+    ConfigError, ModelInputError
         A setting is impossible.
     """
 
@@ -70,11 +69,8 @@ class Decoder:
 
         if not 0 <= max_unusable < 1:
             raise ConfigError(f"max_unusable must be from 0 to below 1, found {max_unusable!r}.")
-        if dtype not in DTYPES:
-            raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}.")
         self.model = model
         self.max_unusable = max_unusable
-        self.dtype = dtype
         self.classes: list[str] = []
         """Of a classifier; empty for an encoder."""
         self.alignment: CausalAlignment | None = None
@@ -82,12 +78,12 @@ class Decoder:
         if isinstance(model, EEGFoundationForClassification):
             self.classes = class_names(model)
             self.names = [f"p_{name}" for name in self.classes]
-            self._encoder = model.encoder.to(model.device)
+            self._encoder = in_type(model.encoder.to(model.device), dtype)
             kind, sfreq = model.config.alignment, model.preprocessing.sfreq
             if kind != "none":
                 self.alignment = CausalAlignment(kind, self._encoder, calibration, sfreq)
         else:
-            self._encoder = model
+            self._encoder = in_type(model, dtype)
             self.names = [f"e{i:03d}" for i in range(model.config.context_size)]
 
     @property
@@ -104,14 +100,8 @@ class Decoder:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Everything is decoded within: weights are cast to bfloat16 once, not at each window."""
-        import torch
-
-        enabled = self.dtype != "float32"
-        with (
-            inference(self.model),
-            torch.autocast(self.model.device.type, torch.bfloat16, enabled=enabled),
-        ):
+        """Everything is decoded within: no gradients, no dropout."""
+        with inference(self.model), inference(self._encoder):
             yield
 
     def __call__(self, window: StreamWindow) -> Decoded:
