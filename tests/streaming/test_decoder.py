@@ -129,7 +129,7 @@ def test_bfloat16_is_nearly_the_same(classifier):
 def test_impossible_settings_are_refused(classifier):
     with pytest.raises(ModelInputError, match="int4; expected"):
         Decoder(classifier(), np.zeros((7, 3)), dtype="int4")
-    with pytest.raises(ConfigError, match="found 1.0"):
+    with pytest.raises(ConfigError, match=r"found 1\.0"):
         Decoder(classifier(), np.zeros((7, 3)), max_unusable=1.0)
     with pytest.raises(ConfigError, match="calibration"):
         Decoder(classifier(alignment="euclidean"), np.zeros((7, 3)), calibration=0)
