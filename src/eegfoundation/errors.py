@@ -5,6 +5,8 @@ that sentence and exits with code 2. They are `ValueError`s too, so scikit-learn
 catches those keeps working. `assert` is left for our own bugs.
 """
 
+from collections.abc import Collection
+
 
 class EEGFoundationError(ValueError):
     """Base of every error that a user can mend."""
@@ -44,6 +46,12 @@ class TaskError(EEGFoundationError):
 
 class OutputError(EEGFoundationError):
     """A result cannot be written where it was asked for."""
+
+
+def some_of(names: Collection[str], most: int = 6) -> str:
+    """Name things in a sentence, and say how many are not named."""
+    named = str(sorted(names)[:most])
+    return named if len(names) <= most else f"{named} and {len(names) - most} more"
 
 
 class UntrainedWeightsWarning(UserWarning):

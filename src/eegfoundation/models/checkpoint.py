@@ -23,6 +23,7 @@ from eegfoundation.errors import (
     ConfigError,
     SimulatedTrainingWarning,
     UntrainedWeightsWarning,
+    some_of,
 )
 from eegfoundation.models.classifier import EEGFoundationForClassification
 from eegfoundation.models.config import EEGFoundationConfig
@@ -110,7 +111,7 @@ def load_exactly(model: nn.Module, found: dict[str, Tensor], complaint: str) -> 
         ),
     }
     if any(problems.values()):
-        listing = "; ".join(f"{kind} {keys}" for kind, keys in problems.items() if keys)
+        listing = "; ".join(f"{kind} {some_of(keys)}" for kind, keys in problems.items() if keys)
         raise CheckpointError(f"{complaint}: {listing}.")
     if broken := sorted(key for key, value in found.items() if not all_finite(value)):
         raise CheckpointError(f"{complaint}: {broken[0]} holds NaN or infinity, it is damaged.")

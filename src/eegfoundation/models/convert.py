@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import RoFormerConfig, RoFormerForMaskedLM, RoFormerModel
 
-from eegfoundation.errors import CheckpointError, ConfigError
+from eegfoundation.errors import CheckpointError, ConfigError, some_of
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.encoder import EEGFoundationModel
 from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM
@@ -282,8 +282,8 @@ def _copy(
 def _refuse(what: str, missing: list[str], unexpected: list[str], misshapen: list[str]) -> None:
     if missing or unexpected or misshapen:
         raise CheckpointError(
-            f"{what} is not exact: missing {missing}, unexpected {unexpected}, of another shape "
-            f"{misshapen}."
+            f"{what} is not exact: missing {some_of(missing)}, unexpected {some_of(unexpected)}, "
+            f"of another shape {some_of(misshapen)}."
         )
 
 

@@ -22,7 +22,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from eegfoundation.errors import CheckpointError, EEGFoundationError, ModelInputError
+from eegfoundation.errors import CheckpointError, EEGFoundationError, ModelInputError, some_of
 from eegfoundation.models.attention import tiled_attention
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.embeddings import (
@@ -149,7 +149,7 @@ class EEGFoundationPreTrainedModel(SharedModel):
         Raises
         ------
         CheckpointError
-            If a weight is missing, unexpected or of another shape (all are listed), or if
+            If a weight is missing, unexpected or of another shape, or if
             ``model.safetensors`` is absent or damaged. Transformers itself would fill gaps with
             random numbers.
         """
@@ -175,7 +175,7 @@ class EEGFoundationPreTrainedModel(SharedModel):
                 f"Cannot load {name_or_path}: its config.json asks for more memory than there is."
             ) from error
         problems = [
-            f"{kind.split('_')[0]} {sorted(map(str, info[kind]))}"
+            f"{kind.split('_')[0]} {some_of([str(name) for name in info[kind]])}"
             for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")
             if info[kind]
         ]
