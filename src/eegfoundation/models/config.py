@@ -92,10 +92,10 @@ class EEGFoundationConfig(StrictConfig):
         for name in ("mask", "pad", "cls", "sep", "unk"):
             found, expected = getattr(self, f"{name}_token_id"), getattr(vocabulary, name.upper())
             if found != expected:
-                raise ConfigError(f"{name}_token_id={found}; the tokenizer's is {expected}.")
+                raise ConfigError(f"{name}_token_id={found!r}; the tokenizer's is {expected}.")
         if self.vocab_size != vocabulary.VOCAB_SIZE:
             raise ConfigError(
-                f"vocab_size={self.vocab_size}; the tokenizer's is {vocabulary.VOCAB_SIZE}."
+                f"vocab_size={self.vocab_size!r}; the tokenizer's is {vocabulary.VOCAB_SIZE}."
             )
         self._require_whole(
             1,
@@ -142,7 +142,7 @@ class EEGFoundationConfig(StrictConfig):
 
 #: Named sizes. ``published`` is the 512-wide embedding encoder of the publication, ``base`` its
 #: pretraining configuration (also in configs/pretrain_config.json); both take one token per sample.
-#: ``nano`` does a quarter of the work of ``small``, with a position every half second.
+#: ``nano`` does four tenths of the work of ``small``: narrower, and with half its layers.
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "hidden_size": 64,
@@ -175,15 +175,15 @@ SIZES: dict[str, dict[str, Any]] = {
         "initializer_range": 0.05,
     },
     "nano": {
-        "hidden_size": 256,
+        "hidden_size": 192,
         "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 1024,
+        "num_attention_heads": 3,
+        "intermediate_size": 768,
         "embedding_size": 16,
-        "tokens_per_position": 100,
+        "tokens_per_position": 50,
         "tokens_seen": 200,
         "pooling": "mean_std",
-        "max_position_embeddings": 20,
+        "max_position_embeddings": 40,
         "type_vocab_size": 0,
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
