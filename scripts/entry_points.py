@@ -35,6 +35,10 @@ class Sound:
     compact: Path
     table: Path
     """Five people, two labels each."""
+    pretraining: Path
+    """Folder of a run that was interrupted."""
+    finetuning: Path
+    """The same; its scores are missing."""
 
     @property
     def classifier_flags(self) -> list[str]:
@@ -55,6 +59,8 @@ class EntryPoint:
     single: bool = True
     """Nothing but the damaged thing decides the outcome, so that what is expected of it holds."""
     quick: bool = False
+    in_place: bool = False
+    """It goes on in the folder that it gets."""
 
 
 def make_sound(folder: Path) -> Sound:
@@ -96,16 +102,35 @@ def make_sound(folder: Path) -> Sound:
     build_corpus(
         [str(folder / "compact")], str(folder / "corpus"), layout="compact", window=2.0, workers=0
     )
-    for path in folder.rglob("*"):  # for trials without rights as well
-        path.chmod(0o755)
-    return Sound(
+    sound = Sound(
         encoder=folder / "encoder",
         classifier=folder / "classifier.pth",
         recordings=paths,
         corpus=folder / "corpus",
         compact=folder / "compact",
         table=table,
+        pretraining=folder / "pretraining",
+        finetuning=folder / "finetuning",
     )
+    _interrupted(sound)
+    for path in folder.rglob("*"):  # for trials without rights as well
+        path.chmod(0o755)
+    return sound
+
+
+def _interrupted(sound: Sound) -> None:
+    """Begin the runs, and leave what a killed one leaves."""
+    assert _pretrain_again(sound.pretraining, {}, sound.pretraining, sound) == 0
+    for name in ("encoder", "checkpoint-4"):
+        shutil.rmtree(sound.pretraining / name)
+    for name in ("metrics.csv", "curves.png"):
+        (sound.pretraining / name).unlink()
+    assert _finetune_again(sound.finetuning, {}, sound.finetuning, sound) == 0
+    run = json.loads((sound.finetuning / "run.json").read_text())
+    shutil.rmtree(sound.finetuning)
+    sound.finetuning.mkdir()
+    run = {key: value for key, value in run.items() if key not in ("scores", "history")}
+    (sound.finetuning / "run.json").write_text(json.dumps(run))
 
 
 def command(*args: object) -> int:
@@ -345,6 +370,18 @@ def _learn(name: str, *more: Any) -> Callable[..., int]:
     return run
 
 
+def _convert(path: Path, options: Options, out: Path, sound: Sound) -> int:
+    more = ("--classifier_config", path.with_suffix(".json"))
+    return command("convert", path, "--out", out / "new", *more)
+
+
+def _stream(path: Path, options: Options, out: Path, sound: Sound) -> int:
+    return command(
+        *("stream", path, "--classifier_config", path.with_suffix(".json"), "--speed", 0),
+        *("--replay", sound.recordings[0], "--every", 1, "--out", out / "x.csv"),
+    )
+
+
 CHECKPOINTS = [
     EntryPoint("load_encoder", "encoder", lambda p, o, out, s: script(lambda: _encode(p, s)),
                quick=True),
@@ -361,6 +398,8 @@ CHECKPOINTS = [
     EntryPoint("report --classifier", "classifier", _with_classifier("report")),
     EntryPoint("info, configuration", "classifier",
                lambda p, o, out, s: command("info", p.with_suffix(".json")), single=False),
+    EntryPoint("convert", "classifier", _convert, single=False),
+    EntryPoint("stream", "classifier", _stream, single=False),
 ]  # fmt: skip
 
 
@@ -406,10 +445,34 @@ CORPORA = [
     EntryPoint("Corpus", "corpus", lambda p, o, out, s: script(lambda: _read_corpus(p)),
                quick=True),
     EntryPoint("pretrain", "corpus", _pretrain, quick=True),
-    EntryPoint("build-corpus, again", "corpus", _rebuild(), single=False),
-    EntryPoint("build-corpus --verify", "corpus", _rebuild("--verify", "true"), single=False),
+    EntryPoint("build-corpus, again", "corpus", _rebuild(), single=False, in_place=True),
+    EntryPoint("build-corpus --verify", "corpus", _rebuild("--verify", "true"), single=False,
+               in_place=True),
     EntryPoint("pretrain --model_config", "encoder", _pretrain_with, single=False),
 ]  # fmt: skip
+
+
+# ---- runs that were interrupted -----------------------------------------------------------------
+
+
+def _pretrain_again(folder: Path, options: Options, out: Path, sound: Sound) -> int:
+    return command(
+        *("pretrain", "--corpus", sound.corpus, "--out", folder, "--size", "tiny", "--steps", 4),
+        *("--batch_size", 4, "--save_steps", 2, "--bf16", "false"),
+    )
+
+
+def _finetune_again(folder: Path, options: Options, out: Path, sound: Sound) -> int:
+    return command(
+        *("finetune", "--task", sound.table, "--out", folder, "--model", sound.encoder),
+        *("--window", 2, "--strategy", "head", "--epochs", 2),
+    )
+
+
+RUNS = [
+    EntryPoint("pretrain, again", "pretraining", _pretrain_again, in_place=True),
+    EntryPoint("finetune, again", "finetuning", _finetune_again, in_place=True),
+]
 
 
 # ---- tables, BIDS folders, settings -------------------------------------------------------------

@@ -34,6 +34,7 @@ import damages.models
 import damages.paths
 import damages.places
 import damages.recordings
+import damages.runs
 import damages.tables
 from damages import Damage
 from damages.files import edf
@@ -43,6 +44,7 @@ from entry_points import (
     CORPORA,
     PLACES,
     RECORDINGS,
+    RUNS,
     TASKS,
     EntryPoint,
     Sound,
@@ -51,18 +53,26 @@ from entry_points import (
 )
 from trials import PEAK_GB, PRECIOUS, SECONDS, Outcome, digests, judge, run_forked
 
+
+def _copy(run: Path, folder: Path) -> Path:
+    """What goes on where it lies."""
+    return Path(shutil.copytree(run, folder / "run"))
+
+
 #: An undamaged thing of each group.
 SOUND: dict[str, Callable[[Path, Sound], Any]] = {
     "recording": lambda folder, sound: edf(folder / "sub-00_task-x_eeg.edf"),
     "encoder": lambda folder, sound: sound.encoder,
     "classifier": lambda folder, sound: sound.classifier,
     "corpus": lambda folder, sound: sound.corpus,
+    "pretraining": lambda folder, sound: _copy(sound.pretraining, folder),
+    "finetuning": lambda folder, sound: _copy(sound.finetuning, folder),
     "table": lambda folder, sound: sound.table,
     "place": lambda folder, sound: lambda command, out: command(out / "new"),
     "bids": lambda folder, sound: bids_folder(folder, sound),
 }
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "robustness.md"
-ENTRY_POINTS: list[EntryPoint] = [*RECORDINGS, *CHECKPOINTS, *CORPORA, *TASKS, *PLACES]
+ENTRY_POINTS: list[EntryPoint] = [*RECORDINGS, *CHECKPOINTS, *CORPORA, *RUNS, *TASKS, *PLACES]
 
 
 class Result(NamedTuple):
@@ -84,7 +94,7 @@ def all_damages() -> list[Damage]:
         *(damages.recordings.damage, damages.arrays.COMPACT),
         *(damages.models.encoder, damages.models.classifier, damages.corpora.corpus),
         *(damages.tables.table, damages.tables.bids, damages.tables.settings),
-        damages.places.place,
+        *(damages.runs.pretraining, damages.runs.finetuning, damages.places.place),
     )
     return [damage for one in lists for damage in one.all]
 
@@ -122,7 +132,7 @@ def one_trial(entry: EntryPoint, damage: Damage, sound: Sound, folder: Path) -> 
     expect = damage.expect if entry.single else "either"
     problem = judge(outcome, out, expect)
     after = {name: value for name, value in digests(place).items() if name in before}
-    if problem is None and before != after and not entry.name.startswith("build-corpus"):
+    if problem is None and before != after and not entry.in_place:
         problem = "changed its input"
     if problem is None and (folder / "owned").exists():
         problem = "code from a file was run"
@@ -149,11 +159,12 @@ def _work(job: tuple[list[tuple[EntryPoint, Damage]], Sound, Path, Any]) -> None
     for i, (entry, damage) in enumerate(pairs):
         place = folder / f"trial{i}"
         queue.put(one_trial(entry, damage, sound, place))
-        _remove(place)
+        remove(place)
     queue.put(None)
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Remove a folder whatever was done to its rights."""
     for parent, names, _ in os.walk(folder):  # what a damage has locked
         for name in names:
             os.chmod(Path(parent, name), 0o700)
@@ -172,7 +183,7 @@ def run(pairs: Sequence[tuple[EntryPoint, Damage]], jobs: int, show: bool) -> li
         os.environ["EEGFOUNDATION_CACHE"] = str(base / "cache")
         (base / "cache").mkdir(mode=0o777)
         sound = make_sound(base / "sound")
-        _import_everything({entry for entry, _ in pairs}, sound, base)
+        import_everything({entry for entry, _ in pairs}, sound, base)
         context = multiprocessing.get_context("fork")
         queue = context.Queue()
         workers = []
@@ -200,7 +211,7 @@ def run(pairs: Sequence[tuple[EntryPoint, Damage]], jobs: int, show: bool) -> li
     return results
 
 
-def _import_everything(entries: set[EntryPoint], sound: Sound, base: Path) -> None:
+def import_everything(entries: set[EntryPoint], sound: Sound, base: Path) -> None:
     """Run every entry point on sound files once, in this process: forks then begin warm."""
     import contextlib
     import io
@@ -235,6 +246,17 @@ of a damage.
 
 Damages are made from small simulated recordings, checkpoints and corpora (`scripts/damages/`), so
 nothing but this repository is needed.
+
+## What was not thought of
+
+`scripts/fuzz.py` mutates recordings, corpora, checkpoints, settings and tables for as long as it is
+told, and feeds them to the same entry points: hypothesis draws a file and up to four changes (bits,
+numbers, blocks; values of JSON, YAML, tables and EDF headers; members of zip files), and makes what
+fails as small as it can. What it finds becomes a damage of this page.
+
+    python scripts/fuzz.py --minutes 60        # as in `make test-long`
+    python scripts/fuzz.py --minutes 5 --only corpus --seed 3 --keep FOLDER
+    python scripts/fuzz.py --real FOLDER       # recordings of your own as well
 """
 
 

@@ -133,7 +133,7 @@ def _everything(folder):
         yield str(path.relative_to(folder)), str(path.relative_to(folder)).encode()
         if path.is_file():
             yield path.name, path.read_bytes()
-        if path.suffix == ".npz":
+        if path.suffix in (".npz", ".pt2"):
             with zipfile.ZipFile(path) as file:
                 for name in file.namelist():
                     yield f"{path.name}/{name}", file.read(name)
@@ -146,7 +146,7 @@ def _found(content, binary):
     return [word for word in words if any(word.encode() in reading for reading in readings)]
 
 
-BINARY = (".png", ".safetensors", ".pth", ".npy", ".html", ".npz")
+BINARY = (".pt2", ".png", ".safetensors", ".pth", ".npy", ".html", ".npz")
 
 
 def test_the_names_are_in_the_files(recordings):
@@ -186,6 +186,15 @@ def test_no_output_names_the_person(
         ("evaluate", "--task", trained_table, "--out", tmp_path / "evaluate", *model,
          "--window", 2, "--protocol", "kfold", "--n_splits", 2, "--seeds", 1,
          "--alignments", "[none]"),
+        ("export", tmp_path / "finetune" / "model", "--format", "torch", "--out",
+         tmp_path / "export" / "a.pt2"),
+        ("convert", tmp_path / "finetune" / "table_model.pth", "--classifier_config",
+         tmp_path / "finetune" / "table_config.json", "--out", tmp_path / "convert"),
+        *(
+            ("stream", tmp_path / "finetune" / "model", "--replay", path, "--speed", 0,
+             "--every", 0.5, "--out", tmp_path / "stream" / f"{path.stem}.csv")
+            for path in recordings[:4]
+        ),
     ]  # fmt: skip
     for words in runs:
         code, out, err = command(*words)

@@ -18,6 +18,7 @@ from .files import (
     cut,
     flip,
     npy,
+    put,
 )
 from .recordings import damage
 
@@ -53,6 +54,7 @@ _npy_file(
 )
 _npy_file("header of megabytes", lambda p: p.write_bytes(_npy_header("(" * 90)))
 _npy_file("a text", lambda p: p.write_text("1, 2, 3\n" * 99))
+_npy_file("a byte too many", lambda p: put(p, 128, b"\0" + p.read_bytes()[128:]), EITHER)
 _npy_file("bits flipped in its header", lambda p: flip(p, 10, 0, 8, 128), EITHER)
 
 

@@ -213,3 +213,18 @@ def _(folder: Path, stem: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     mne.make_ad_hoc_cov(raw().info, verbose="error").save(path, verbose="error")
     return path
+
+
+def _gdf(name: str, offset: int, new: bytes) -> None:
+    """Found by `scripts/fuzz.py`: room is made for what is announced."""
+    damage.add(
+        f"GDF: {name}",
+        lambda folder, stem: put(gdf(folder / f"{stem}.gdf"), offset, new),
+        REFUSAL,
+    )
+
+
+_gdf("538976288 channels", 252, b"    ")
+_gdf("4 billion events", -10, b"\xff\xff\xff\xff")
+_gdf("10**18 records", 236, struct.pack("<q", 10**18))
+_gdf("-1 records", 236, struct.pack("<q", -1))

@@ -60,6 +60,7 @@ _config_text("is an empty object", "{}", not_for=("pretrain --model_config",))  
 _config("unknown key", dropout=0.1)
 _config("another model", model_type="bert")
 _config("model_type is a list", model_type=["eegfoundation"])
+_config("a token is a line break", cls_token_id="\r\n")
 _config("width 0", hidden_size=0)
 _config("width -64", hidden_size=-64)
 _config("width is a word", hidden_size="wide")
@@ -301,3 +302,20 @@ for _name, _text in {
 _classifier("config is a pipe", lambda p: (p.with_suffix(".json").unlink(),
                                            os.mkfifo(p.with_suffix(".json"))))  # fmt: skip
 _classifier("config is missing", lambda p: p.with_suffix(".json").unlink())
+
+
+def _account(name: str, text: str) -> None:
+    """run.json beside the weights, which `convert` takes along."""
+    _classifier(f"run.json {name}", lambda p: (p.parent / "run.json").write_text(text), EITHER)
+    _classifier(
+        f"its run.json {name}",
+        lambda p: (p.parent / "classifier.pth_run.json").write_text(text),
+        EITHER,
+    )
+
+
+_account("cut", '{"task": {"name": ')
+_account("a list", "[]")
+_account("with a task that is a list", '{"task": [], "versions": {}}')
+_account("of wrong values", '{"trials": 3, "subjects": [], "versions": 5, "settings": "x"}')
+_account("nested 100,000 deep", "[" * 100_000)

@@ -34,16 +34,21 @@ def _damage(path: Path, seed: int) -> None:
             path.write_bytes(bytes(content))
 
 
+def copy_with_side_files(source: Path, place: Path) -> None:
+    """Copy a recording and what lies beside it under the same name."""
+    place.mkdir(parents=True, exist_ok=True)
+    for one in source.parent.glob(f"{source.stem}.*"):
+        shutil.copyfile(one, place / one.name)
+
+
 def real_damages(folder: Path, n_seeds: int) -> list[Damage]:
-    """Damages of every recording in a folder; side files are copied along."""
+    """Damages of every recording in a folder."""
     damages = Damages(group="recording")
     for source in sorted(folder.iterdir()):
         for seed in range(n_seeds):
 
             def make(place: Path, stem: str, source: Path = source, seed: int = seed) -> Path:
-                place.mkdir(parents=True, exist_ok=True)
-                for one in folder.glob(f"{source.stem}.*"):
-                    shutil.copyfile(one, place / one.name)
+                copy_with_side_files(source, place)
                 _damage(place / source.name, seed)
                 return place / source.name
 

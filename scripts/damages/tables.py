@@ -145,3 +145,5 @@ for _one, _next in zip("abcdefgh", "bcdefghi", strict=True):
 _settings("a bomb of references", "\n".join(_BOMB))
 _settings("nested 10,000 deep", "[" * 10_000)
 _settings("a number too many", "seed: [1, 2]\nwindow: long\nsteps: few\n")
+_settings("a number left out", "size: tiny\nbatch_size:\n")
+_settings("a text left out", "model:\n", EITHER)

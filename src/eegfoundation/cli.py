@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -113,6 +113,8 @@ def main(args: list[str] | None = None) -> int:
         return _fail(f"the settings of --config cannot be read as YAML in UTF-8: {error}.")
     settings = vars(values[values.command]).copy()
     settings.pop("config")
+    if problem := _missing_value(COMMANDS[values.command], settings):
+        return _fail(problem)
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
         try:
@@ -160,6 +162,14 @@ def _check_settings(args: Sequence[str]) -> None:
             raise ConfigError(f"{path} cannot be read as YAML: {reason}.") from error
         if has_reference:
             raise ConfigError(f"{path} has references (*name); write the values themselves.")
+
+
+def _missing_value(command: Callable[..., Any], settings: dict[str, Any]) -> str | None:
+    """Say which setting was given without its value; the parser takes null for any of them."""
+    for name, kind in get_type_hints(command).items():
+        if settings.get(name, kind) is None and type(None) not in (kind, *get_args(kind)):
+            return f"{name} has no value (null); give it one, or leave it out for its default."
+    return None
 
 
 def _fail(sentence: str) -> int:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eegfoundation.errors import ConfigError, OutputError
+from eegfoundation.errors import CheckpointError, ConfigError, OutputError
 
 if TYPE_CHECKING:
     from eegfoundation.models import ConversionReport
@@ -85,8 +85,17 @@ def _account(source: Path) -> dict[str, Any] | None:
     """Account of the training, where it lies beside a .pth: of `finetune`, or as it ships."""
     name = source.name.removesuffix("_model.pth")
     for path in (source.with_name(f"{name}_run.json"), source.with_name("run.json")):
-        if path.exists():
-            run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if path.name != "run.json" or run.get("task", {}).get("name") == name:
-                return run
+        if not path.exists():
+            continue
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            run = None
+        if not isinstance(run, dict):
+            raise CheckpointError(
+                f"{path} is damaged: get it again, or move it elsewhere to convert without it."
+            )
+        task = run.get("task")
+        if path.name != "run.json" or (isinstance(task, dict) and task.get("name") == name):
+            return run
     return None

@@ -28,6 +28,7 @@ import numpy as np
 
 from eegfoundation.edf import read_edf
 from eegfoundation.errors import EEGFoundationError, RecordingError
+from eegfoundation.gdf import read_gdf
 from eegfoundation.isolated import read_isolated, refuse_bomb
 from eegfoundation.paths import check_path
 
@@ -361,7 +362,7 @@ _FORMATS = (
             _read_brainvision),
     _Format("EEGLAB", (".set",), _starts(b"MATLAB"), _isolated),
     _Format("FIF", (".fif", ".fif.gz"), _starts(b"\0\0\0\x64\0\0\0\x1f", b"\x1f\x8b"), _read_fif),
-    _Format("GDF", (".gdf",), _starts(b"GDF "), _by("read_raw_gdf")),
+    _Format("GDF", (".gdf",), _starts(b"GDF "), read_gdf),
     _Format("Neuroscan", (".cnt",), _starts(b"Version 3.0"), _read_cnt),
     _Format("ANT", (".cnt",), lambda h: _starts(b"RIFF", b"RF64")(h) and b"CNT" in h[:16],
             _isolated),

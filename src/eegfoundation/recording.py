@@ -380,7 +380,8 @@ def _from_array(
 
     def read(start: int, stop: int) -> np.ndarray:
         part = data[start:stop, rows] if data.ndim == 3 else data[rows, start:stop]
-        with np.errstate(over="ignore"):
+        # what is too large, or no number of any kind, is told of later, and not by NumPy
+        with np.errstate(over="ignore", invalid="ignore"):
             return (np.asarray(part, dtype=np.float64) * MICROVOLTS[units]).astype(np.float32)
 
     recording = Recording(

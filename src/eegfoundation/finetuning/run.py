@@ -184,8 +184,8 @@ def _earlier_run(folder: Path, given: dict[str, Any]) -> dict[str, Any] | None:
     try:
         before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         settings = before["settings"]
-        ours = before["command"] == "finetune"
-    except (OSError, ValueError, KeyError, TypeError):
+        ours = before["command"] == "finetune" and isinstance(settings, dict)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         ours = False
     if not ours:
         raise OutputError(f"{path} is not of a fine-tuning; choose another folder.")

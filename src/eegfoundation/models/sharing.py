@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from transformers.utils import cached_file, logging
 
 from eegfoundation.checksums import write_sums
-from eegfoundation.errors import CheckpointError, OutputError
+from eegfoundation.errors import CheckpointError, EEGFoundationError, OutputError
 from eegfoundation.outputs import new_folder
 
 logger = logging.get_logger(__name__)
@@ -219,14 +219,25 @@ class SharedModel(PreTrainedModel):
             files[TRAINING_DATA] = _json(training_data)
         if CARD in files and nothing_new:
             return files
-        card = model_card(
-            self,
-            run=json.loads(files[RUN]) if RUN in files else None,
-            training_data=json.loads(files[TRAINING_DATA]) if TRAINING_DATA in files else None,
-            results=results,
-            license=license,
-            changed_from=changed_from and changed_from[0],
-        )
+        try:
+            accounts = {n: json.loads(files[n]) for n in (RUN, TRAINING_DATA) if n in files}
+            card = model_card(
+                self,
+                run=accounts.get(RUN),
+                training_data=accounts.get(TRAINING_DATA),
+                results=results,
+                license=license,
+                changed_from=changed_from and changed_from[0],
+            )
+        except EEGFoundationError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if RUN not in files and TRAINING_DATA not in files:
+                raise
+            raise CheckpointError(
+                f"{RUN} or {TRAINING_DATA} of this model is damaged ({type(error).__name__}: "
+                f"{error}): get it again, or remove it to save the model without."
+            ) from error
         return {**files, CARD: card.encode("utf-8")}
 
     def _files_of_origin(self) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eegfoundation.checksums import damaged_files, listed
-from eegfoundation.errors import ConfigError
+from eegfoundation.errors import ConfigError, OutputError
 from eegfoundation.outputs import new_file, write_json
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def start_run(
     ------
     ConfigError
         If the folder holds a run with other settings, another corpus, model or number of processes.
+    OutputError
+        If its ``run.json`` is damaged, or not of a pretraining.
     """
     run = {
         "settings": settings,
@@ -55,7 +57,7 @@ def start_run(
             raise ConfigError(f"{out} has checkpoints but no run.json; choose another folder.")
         write_json(path, run)
         return run
-    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    before = _earlier_run(path)
     changed = [
         name
         for name in settings
@@ -72,6 +74,19 @@ def start_run(
     return before
 
 
+def _earlier_run(path: Path) -> dict[str, Any]:
+    """Read what a run in this folder wrote before."""
+    try:
+        before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        parts = before["settings"], before["versions"], before["corpus_settings"]
+        ours = all(isinstance(part, dict) for part in parts) and "corpus_hash" in before
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        raise OutputError(f"{path} is damaged, or not of a pretraining; choose another folder.")
+    return before
+
+
 def last_checkpoint(out: Path) -> str | None:
     """Find the checkpoint to go on from; remove those that are unfinished or damaged.
 
@@ -83,7 +98,8 @@ def last_checkpoint(out: Path) -> str | None:
         try:
             state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
             step = int(state["global_step"])
-        except (OSError, ValueError, KeyError, TypeError):  # written last but the checksums
+        # written last but the checksums; whole or not, what a damaged one says is no number
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             if damaged := damaged_files(folder):
                 _say_damaged(folder, damaged)
             shutil.rmtree(folder)
