@@ -9,7 +9,8 @@ windows, model, view; where predictions had to be skipped, as if they had been m
 On a machine that is busy with other things both get worse; its load is printed.
 
 Keys of the last line: `p50_ms`, `p95_ms`, `cpu_share`, `skipped` (share of predictions left out
-because the next was due), the same with `_bf16`, and `n`.
+because the next was due) in the type that the command chooses by itself, which is `dtype`; the same
+with `_fp32`, in float32; and `n`.
 """
 
 import os
@@ -29,7 +30,7 @@ from eegfoundation import read_recording
 from eegfoundation.errors import SimulatedTrainingWarning
 from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.prediction import load_model
-from eegfoundation.streaming.decoder import Decoder
+from eegfoundation.streaming.decoder import Decoder, faster_type
 from eegfoundation.streaming.session import Session
 from eegfoundation.streaming.sources import ReplaySource
 from eegfoundation.streaming.view import View
@@ -73,8 +74,8 @@ def main():
     simulated = simulate_resting(ch_names=CHANNELS_10_20, sfreq=SFREQ, duration=seconds, seed=0)
     recording = read_recording(simulated.to_raw())
     print(machine())
-    figures = {"n": n}
-    for dtype, suffix in (("float32", ""), ("bfloat16", "_bf16")):
+    figures = {"n": n, "dtype": faster_type(model.device)}
+    for dtype, suffix in ((None, ""), ("float32", "_fp32")):
         latencies, share, skipped = run(model, recording, n, dtype)
         figures |= {
             f"p50_ms{suffix}": float(np.percentile(latencies, 50)),
@@ -82,7 +83,8 @@ def main():
             f"cpu_share{suffix}": share,
             f"skipped{suffix}": skipped,
         }
-        print(f"{dtype}: p95 {np.percentile(latencies, 95):.1f} ms, {share:.2f} of a core")
+        p95 = figures[f"p95_ms{suffix}"]
+        print(f"{dtype or figures['dtype']}: p95 {p95:.1f} ms, {share:.2f} of a core")
     report(figures)
 
 

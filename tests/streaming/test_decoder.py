@@ -9,15 +9,16 @@ from eegfoundation.embedding import inference
 from eegfoundation.errors import ConfigError, ModelInputError
 from eegfoundation.evaluation.alignment import euclidean, standardise, whitening
 from eegfoundation.prediction import load_model
-from eegfoundation.streaming.decoder import Decoder
+from eegfoundation.streaming.decoder import Decoder, faster_type
 from eegfoundation.streaming.session import Session
 from eegfoundation.streaming.sources import ReplaySource
 from eegfoundation.streaming.windows import CausalWindows
 
 
-def rows_of(model, x, every=0.1, **settings):
+def rows_of(model, x, every=0.1, dtype="float32", **settings):
     source = ReplaySource(recorded(x), speed=0)
-    session = Session(source, Decoder(model, source.recording.positions, **settings), every=every)
+    decoder = Decoder(model, source.recording.positions, dtype=dtype, **settings)
+    session = Session(source, decoder, every=every)
     return list(session.rows())
 
 
@@ -112,7 +113,7 @@ def test_an_encoder_gives_embeddings_of_the_usable_channels(encoder):
     x = signal(7, 250.0, 12.0)
     x[4, 500:] = np.nan
     source = ReplaySource(recorded(x), speed=0)
-    decoder = Decoder(encoder, source.recording.positions)
+    decoder = Decoder(encoder, source.recording.positions, dtype="float32")
     last = list(Session(source, decoder, window=2.0, every=0.5).rows())[-1]
     assert last.values.shape == (encoder.config.context_size,) == (len(decoder.names),)
     assert np.isfinite(last.values).all()
@@ -124,6 +125,23 @@ def test_bfloat16_is_nearly_the_same(classifier):
     full, half = (rows_of(classifier(), x, dtype=d)[-1] for d in ("float32", "bfloat16"))
     np.testing.assert_allclose(full.values, half.values, atol=0.03)
     assert full.values.tolist() != half.values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("device", "found", "expected"),
+    [
+        ("cpu", {"avx512_bf16": True}, "bfloat16"),
+        ("cpu", {"amx_bf16": True, "avx512_bf16": False}, "bfloat16"),
+        ("cpu", {"avx2": True}, "float32"),
+        ("cuda", {"avx512_bf16": True}, "float32"),
+    ],
+)
+def test_the_faster_type_is_the_default(classifier, monkeypatch, device, found, expected):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found, raising=False)
+    assert faster_type(torch.device(device)) == expected
+    if device == "cpu":
+        decoder = Decoder(classifier(), np.zeros((7, 3)))
+        assert decoder.dtype == decoder.describe()["dtype"] == expected
 
 
 def test_impossible_settings_are_refused(classifier):

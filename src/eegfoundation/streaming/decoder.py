@@ -16,6 +16,8 @@ from eegfoundation.prediction import class_names, describe
 from eegfoundation.streaming.alignment import CausalAlignment
 
 if TYPE_CHECKING:
+    import torch
+
     from eegfoundation.models import EEGFoundationForClassification, EEGFoundationModel
     from eegfoundation.preprocessing import Preprocessing
     from eegfoundation.streaming.windows import StreamWindow
@@ -45,8 +47,9 @@ class Decoder:
         Seconds that alignment looks at before the first prediction; without alignment unused.
     max_unusable : float
         Share of a window, over all channels, beyond which nothing is predicted.
-    dtype : {"float32", "bfloat16"}
-        Of the encoder, which is nearly all the work; a head stays in float32.
+    dtype : {"float32", "bfloat16"} | None
+        Of the encoder, which is nearly all the work; a head stays in float32. None: bfloat16 where
+        the processor multiplies it itself, else float32.
 
     Raises
     ------
@@ -61,7 +64,7 @@ class Decoder:
         *,
         calibration: float = 60.0,
         max_unusable: float = 0.5,
-        dtype: str = "float32",
+        dtype: str | None = None,
     ) -> None:
         import torch
 
@@ -71,6 +74,7 @@ class Decoder:
             raise ConfigError(f"max_unusable must be from 0 to below 1, found {max_unusable!r}.")
         self.model = model
         self.max_unusable = max_unusable
+        self.dtype = dtype or faster_type(model.device)
         self.classes: list[str] = []
         """Of a classifier; empty for an encoder."""
         self.alignment: CausalAlignment | None = None
@@ -78,12 +82,12 @@ class Decoder:
         if isinstance(model, EEGFoundationForClassification):
             self.classes = class_names(model)
             self.names = [f"p_{name}" for name in self.classes]
-            self._encoder = in_type(model.encoder.to(model.device), dtype)
+            self._encoder = in_type(model.encoder.to(model.device), self.dtype)
             kind, sfreq = model.config.alignment, model.preprocessing.sfreq
             if kind != "none":
                 self.alignment = CausalAlignment(kind, self._encoder, calibration, sfreq)
         else:
-            self._encoder = in_type(model, dtype)
+            self._encoder = in_type(model, self.dtype)
             self.names = [f"e{i:03d}" for i in range(model.config.context_size)]
 
     @property
@@ -141,13 +145,24 @@ class Decoder:
     def describe(self) -> dict[str, Any]:
         """What a reader of an output must know about the model."""
         if not self.classes:
-            return {"encoder": Path(self.model.config.name_or_path or "in memory").name}
-        description = describe(self.model)
+            name = Path(self.model.config.name_or_path or "in memory").name
+            return {"encoder": name, "dtype": self.dtype}
+        description = {**describe(self.model), "dtype": self.dtype}
         if self.alignment is not None:
             description["alignment_of_stream"] = (
                 f"by the windows so far, after {self.alignment.calibration:g} s of calibration"
             )
         return description
+
+
+def faster_type(device: torch.device) -> str:
+    """Type in which a device computes fastest, of those that are accurate enough for a stream."""
+    import torch
+
+    ask: Any = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch before 2.9 does not tell
+    can = ask()
+    native = can.get("avx512_bf16") or can.get("amx_bf16")
+    return "bfloat16" if device.type == "cpu" and native else "float32"
 
 
 def _nothing(status: str) -> Decoded:

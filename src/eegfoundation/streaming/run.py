@@ -35,7 +35,7 @@ def stream(
     units: str | None = None,
     line_freq: float | None = None,
     threads: int = 1,
-    dtype: str = "float32",
+    dtype: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Predict in real time, from a Lab Streaming Layer stream or a file replayed.
@@ -79,8 +79,9 @@ def stream(
         Mains frequency in Hz; default: what the file says, else what the first seconds show.
     threads : int
         Processor cores to compute on.
-    dtype : str
-        float32, or bfloat16: faster on processors that have it, nearly the same numbers.
+    dtype : str | None
+        To compute in, float32 or bfloat16 (nearly the same numbers); default: bfloat16 where the
+        processor multiplies it itself, which is faster, else float32.
     overwrite : bool
         Replace an existing file.
     """
