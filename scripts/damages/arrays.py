@@ -52,6 +52,10 @@ _npy_file(
     "header that is a program",
     lambda p: p.write_bytes(_npy_header("__import__('os').mkdir('owned')") + bytes(99)),
 )
+_npy_file(
+    "a number among the names of its header",
+    lambda p: p.write_bytes(p.read_bytes().replace(b"'descr'", b"0x10   ", 1)),
+)
 _npy_file("header of megabytes", lambda p: p.write_bytes(_npy_header("(" * 90)))
 _npy_file("a text", lambda p: p.write_text("1, 2, 3\n" * 99))
 _npy_file("a byte too many", lambda p: put(p, 128, b"\0" + p.read_bytes()[128:]), EITHER)

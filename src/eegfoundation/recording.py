@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -339,8 +338,7 @@ def _from_npy(path: Path, sfreq: float | None, wanted: list[str] | None, units: 
     check_path(path, RecordingError)
     try:
         data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError) as error:
-        # NumPy parses the header of a damaged file as it would parse Python
+    except Exception as error:  # a damaged header, parsed as Python, fails with anything
         raise RecordingError(
             f"{path} cannot be read as a .npy file of numbers: is it complete?"
         ) from error

@@ -134,7 +134,7 @@ class Corpus:
             records: np.ndarray = np.load(
                 self.path / self._shards[shard], mmap_mode="r", allow_pickle=False
             )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # a damaged header, parsed as Python, fails with anything
             raise self._damaged(shard) from error
         return records
 
