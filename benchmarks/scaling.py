@@ -153,8 +153,12 @@ def multiply_adds(
 
 
 def counted_multiply_adds(model: EEGFoundationForPreTraining, batch: dict[str, Any]) -> int:
-    """The same, counted by PyTorch; it knows fused attention on some devices only."""
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    """The same, counted by PyTorch; it knows fused attention on some devices only.
+
+    With gradients, as without them linear maps are oneDNN's, which it does not know at all.
+    """
+    counter = FlopCounterMode(display=False)
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         model(**batch)
     return int(counter.get_total_flops()) // 2
 

@@ -1,6 +1,7 @@
 """Exported files compute what PyTorch does, say what they are, and run without this package."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -250,7 +251,8 @@ def test_the_command_prints_the_difference_and_keeps_what_exists(
     out = folder / "again.pt2"
     code, lines, errors = command("export", encoder_folder, "--format", "torch", "--out", out)
     assert (code, errors) == (0, [])
-    assert "Largest difference to PyTorch: 0.0e+00" in lines[-1]
+    (difference,) = re.findall(r"Largest difference to PyTorch: (\S+),", lines[-1])
+    assert float(difference) <= 1e-5  # a graph multiplies with another library
     assert out.exists()
 
 
