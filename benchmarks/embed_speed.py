@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     encoders = {
         "small": eegfoundation.load_encoder("small"),
-        "nano": eegfoundation.load_encoder("nano", weights="random"),  # none are shipped yet
+        "nano": eegfoundation.load_encoder("nano"),
     }
     published, ids = roformer(12), tokens(args.windows)
 

@@ -9,7 +9,7 @@ import pytest
 import eegfoundation
 from eegfoundation.models import fingerprint, load_encoder
 
-WEIGHTS = Path(eegfoundation.__file__).parent / "weights" / "small"
+WEIGHTS = Path(eegfoundation.__file__).parent / "weights"
 
 # Public recordings with licences that allow it; of two sets only these subjects, because the others
 # are the test subjects of our evidence.
@@ -27,8 +27,13 @@ def unlisted(recordings):
     return [name for name in recordings if not any(re.fullmatch(a, name) for a in ALLOWED)]
 
 
-def test_the_shipped_encoder_saw_allowed_recordings_only():
-    content = json.loads((WEIGHTS / "training_data.json").read_text(encoding="utf-8"))
+def test_what_is_shipped():
+    assert {path.name for path in WEIGHTS.iterdir()} == {"small", "nano"}
+
+
+@pytest.mark.parametrize("name", ["small", "nano"])
+def test_the_shipped_encoder_saw_allowed_recordings_only(name):
+    content = json.loads((WEIGHTS / name / "training_data.json").read_text(encoding="utf-8"))
     recordings = [row["recording"] for row in content["recordings"]]
     assert len(recordings) == len(set(recordings)) == 124
     assert unlisted(recordings) == []
@@ -52,15 +57,17 @@ def test_a_forbidden_recording_would_be_noticed(name):
     assert unlisted([name]) == [name]
 
 
-def test_the_name_small_always_means_these_weights():
-    encoder = load_encoder("small")  # without a warning: it is trained
-    card = (WEIGHTS / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["small", "nano"])
+def test_a_name_always_means_these_weights(name):
+    encoder = load_encoder(name)  # without a warning: it is trained
+    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
     (stated,) = re.findall(r"fingerprint `([0-9a-f]{64})`", card)
     assert fingerprint(encoder) == stated
 
 
-def test_the_run_travels_with_the_weights():
-    run = json.loads((WEIGHTS / "run.json").read_text(encoding="utf-8"))
-    assert run["settings"]["size"] == "small"
+@pytest.mark.parametrize("name", ["small", "nano"])
+def test_the_run_travels_with_the_weights(name):
+    run = json.loads((WEIGHTS / name / "run.json").read_text(encoding="utf-8"))
+    assert run["settings"]["size"] == name
     assert re.fullmatch(r"[0-9a-f]{40}", run["git_commit"])  # of a clean clone
     assert not {"corpus", "out"} & set(run["settings"])

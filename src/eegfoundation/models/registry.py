@@ -66,8 +66,8 @@ def load_encoder(
     Parameters
     ----------
     name_or_path : str | Path
-        ``"small"`` (shipped), another name of `eegfoundation.models.SIZES` (architecture only), a
-        folder made by ``save_pretrained``, or a hub id.
+        ``"small"`` or the faster ``"nano"`` (shipped), another name of `eegfoundation.models.SIZES`
+        (architecture only), a folder made by ``save_pretrained``, or a hub id.
     weights : {"pretrained", "random"}
         ``"random"`` gives the random-initialised twin of the same architecture.
     seed : int
@@ -102,7 +102,8 @@ def load_encoder(
         return random_encoder(config, seed).to(device)
     if source is not folder and str(name_or_path) in SIZES:
         raise CheckpointError(
-            f"No weights are shipped for {name_or_path!r}; use weights='random', or 'small'."
+            f"No weights are shipped for {name_or_path!r}; use weights='random', or one of "
+            f"{sorted(path.name for path in folder.parent.iterdir() if path.is_dir())}."
         )
     if "/" not in str(name_or_path) and not Path(source).is_dir():
         raise CheckpointError(
