@@ -262,6 +262,15 @@ def test_a_wrong_setting_is_one_sentence(embed, edf, tmp_path, args, expected):
     assert files_in(tmp_path / "out") == []
 
 
+def test_of_a_name_of_thousands_of_letters_the_ends_are_shown(embed, edf, tmp_path):
+    name = "first" + "x" * 3000 + "last"
+    code, out, err = embed(edf, "--out", tmp_path / "out", "--ch_names", f"[{name}]")
+    assert (code, out, len(err)) == (2, [], 1)
+    assert "first" in err[0]
+    assert "last" in err[0]
+    assert len(err[0]) < 900
+
+
 def test_an_unknown_model_is_one_sentence(edf, tmp_path):
     done = run("embed", edf, "--out", tmp_path / "out", "--model", "nonsense")
     assert (done.returncode, done.stdout) == (2, "")

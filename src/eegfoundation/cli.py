@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -173,6 +174,8 @@ def _missing_value(command: Callable[..., Any], settings: dict[str, Any]) -> str
 
 
 def _fail(sentence: str) -> int:
+    # A sentence names what it found; where that is thousands of letters long, its ends are enough.
+    sentence = re.sub(r"(\S{120})\S{60,}(\S{120})", r"\1...\2", sentence)
     print(f"eegfoundation: {sentence}", file=sys.stderr)
     return 2
 
