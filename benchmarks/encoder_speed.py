@@ -11,8 +11,9 @@ RoFormer in bfloat16 too (`bf16_vs_roformer_bf16`).
 `gemm_fraction` is the rate at which our float32 encoder works through its matrix products,
 attention's included, as a share of the rate of bare products of its layers' shapes, which are timed
 in the same rounds, by PyTorch's choice of library and by oneDNN: the faster one counts;
-`gemm_fraction_bf16` the same in bfloat16. `peak_memory_ratio` compares what a
-forward pass adds to the resident memory of a fresh process that holds the model, ours to theirs.
+`gemm_fraction_bf16` the same in bfloat16. `bf16_limit` is what `bf16_vs_roformer` would be on this
+processor if everything but the products took no time. `peak_memory_ratio` compares what a forward
+pass adds to the resident memory of a fresh process that holds the model, ours to theirs.
 
 The last line is JSON with these keys.
 """
@@ -73,9 +74,12 @@ def multiply(pairs: list[tuple[Tensor, Tensor]], product: Callable[..., Tensor])
             product(x, weight)
 
 
-def gemm_fraction(times: dict[str, list[float]], ours: str, gemm: str, work: float) -> float:
-    """Rate of our products as a share of the fastest bare ones'."""
-    return work * min(ratio(times, key, ours) for key in (gemm, f"{gemm}_onednn"))
+def products_vs(times: dict[str, list[float]], gemm: str, other: str, work: float) -> float:
+    """Time of an encoder's products at the rate of the fastest bare ones, by the time of `other`.
+
+    Of our own time it is the rate of our products as a share of the bare ones'.
+    """
+    return work * min(ratio(times, key, other) for key in (gemm, f"{gemm}_onednn"))
 
 
 def flops_of_products(n_windows: int) -> int:
@@ -139,8 +143,9 @@ def main(argv: list[str] | None = None) -> None:
             "bf16_vs_roformer": ratio(times, "roformer", "ours_bf16"),
             "bf16_vs_roformer_bf16": ratio(times, "roformer_bf16", "ours_bf16"),
             "bf16_cosine": cosine.item(),
-            "gemm_fraction": gemm_fraction(times, "ours", "gemm", work),
-            "gemm_fraction_bf16": gemm_fraction(times, "ours_bf16", "gemm_bf16", work),
+            "gemm_fraction": products_vs(times, "gemm", "ours", work),
+            "gemm_fraction_bf16": products_vs(times, "gemm_bf16", "ours_bf16", work),
+            "bf16_limit": 1 / products_vs(times, "gemm_bf16", "roformer", work),
             "peak_memory_ratio": memory[0] / memory[1],
             "ours_added_mb": memory[0],
             "roformer_added_mb": memory[1],

@@ -131,3 +131,14 @@ def test_the_same_call_goes_on_after_a_kill_and_another_does_not(tmp_path, capsy
     Path(files[0]).write_text("another signal")
     each(files, uninterrupted, out)
     assert [overwrite for _, overwrite in asked] == [False] * 3
+
+    kill()
+    (out / "a_x.txt").write_text("of someone else")
+    each(files, uninterrupted, out)  # not finished, and not to be replaced unasked
+    assert asked == [("a_x.txt", False), ("b_x.txt", True), ("c_x.txt", False)]
+
+    kill()
+    journal = next(out.glob(".*"))
+    journal.write_text(journal.read_text() + '\n5\n["begun", 3]\n{}\n["fini')  # damaged
+    each(files, uninterrupted, out)
+    assert asked == [("b_x.txt", True), ("c_x.txt", False)]

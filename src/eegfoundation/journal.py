@@ -60,19 +60,26 @@ class Journal:
                 entries.append(json.loads(line))
         if not entries or entries[0] != self._call:
             return False
-        for kind, name in entries[1:]:
-            (self.begun if kind == "begun" else self.finished).add(name)
+        for entry in entries[1:]:
+            match entry:
+                case ["begun", str(name)]:
+                    self.begun.add(name)
+                case ["finished", str(name), *stamp]:
+                    if stamp == _stamp(self._path.parent / name):
+                        self.finished.add(name)
+                    else:  # changed since, or gone: no longer ours
+                        self.begun.discard(name)
         return True
 
     def begin(self, result: Path) -> None:
         """Note that a result is of this call, before it is made."""
         self.begun.add(result.name)
-        self._add("begun", result)
+        self._add("begun", result.name)
 
     def finish(self, result: Path) -> None:
         """Note that it is there."""
         self.finished.add(result.name)
-        self._add("finished", result)
+        self._add("finished", result.name, *_stamp(result))
 
     def close(self) -> None:
         """Remove the notes: the command has ended."""
@@ -81,7 +88,7 @@ class Journal:
             if self._made_folder:
                 self._path.parent.rmdir()  # if there is no result in it
 
-    def _add(self, kind: str, result: Path) -> None:
+    def _add(self, *entry: str | int) -> None:
         # What keeps a note from being written keeps the result, too, and that will say so.
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,19 +96,23 @@ class Journal:
                 if not self._goes_on:
                     file.write(json.dumps(self._call))
                 # the line before may have been cut
-                file.write(f"\n{json.dumps([kind, result.name])}")
+                file.write(f"\n{json.dumps(entry)}")
             self._goes_on = True
 
 
 def _stamps(path: Path) -> list[Any]:
     """Size and time of a file and of those that belong to it, or of all in a folder."""
     parts = [path, *path.iterdir()] if path.is_dir() else list(_with_siblings(path))
-    found = []
-    for part in sorted(parts):
-        with contextlib.suppress(OSError):
-            stat = part.stat()
-            found.append([part.name, stat.st_size, stat.st_mtime_ns])
-    return found
+    return [[part.name, *stamp] for part in sorted(parts) if (stamp := _stamp(part))]
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of a file; empty if it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return []
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _with_siblings(path: Path) -> list[Path]:
