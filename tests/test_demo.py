@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from eegfoundation.demo import demo
-from eegfoundation.embedding import Embeddings
+from eegfoundation.embeddings import Embeddings
 
 
 def test_demo(tmp_path, capsys, recwarn):

@@ -8,16 +8,12 @@ import mne
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from eegfoundation import Embeddings, embed, load_encoder, preprocess, read_recording
 from eegfoundation.embedding import embed_files, iter_embeddings
 from eegfoundation.errors import (
     EEGFoundationError,
     ModelInputError,
-    OutputError,
     PreprocessingError,
     RecordingError,
     UnitsError,
@@ -211,23 +207,6 @@ def test_nothing_usable_gives_nan_and_not_zero(encoder, fill):
     assert np.isnan(found.values).all()
     assert np.isnan(found.pooled()).all()
     np.testing.assert_array_equal(found.quality, 0)
-
-
-@given(st.data())
-def test_pooled_is_the_mean_over_good_channels(data):
-    shape = data.draw(hnp.array_shapes(min_dims=3, max_dims=4, max_side=4))
-    values = data.draw(hnp.arrays(np.float32, shape, elements=st.floats(-4, 4, width=32)))
-    quality = data.draw(hnp.arrays(np.float32, shape[:2], elements=st.sampled_from([0, 0.25, 1])))
-    values[quality == 0] = data.draw(st.sampled_from([np.nan, 3.0]))  # no channel, a bad channel
-    pooled = Embeddings(
-        values=values, times=np.zeros(len(values)), quality=quality, ch_names=[], history={}
-    ).pooled()
-    assert pooled.shape == (shape[0], *shape[2:])
-    for row, good, found in zip(values, quality > 0, pooled, strict=True):
-        if good.any():
-            np.testing.assert_allclose(found, row[good].mean(0), atol=1e-5)
-        else:
-            assert np.isnan(found).all()
 
 
 # ---- what must not matter -----------------------------------------------------------------------
@@ -447,42 +426,7 @@ def test_mains_frequency(encoder):
         embed(x, encoder, line_freq=-50, **THREE)
 
 
-# ---- tables and files ---------------------------------------------------------------------------
-
-
-def test_dataframe(plain):
-    table = plain.to_dataframe()
-    assert list(table.columns[:5]) == ["row", "time", "channel", "quality", "e000"]
-    assert table.shape == (6 * 3, 4 + SIZE)
-    assert table["row"].tolist() == [row for row in range(6) for _ in range(3)]
-    assert table["channel"].tolist() == NAMES[:3] * 6
-    line = table.iloc[7]
-    assert (line["row"], line["time"], line["channel"]) == (2, 12.5, "C3")
-    np.testing.assert_array_equal(line["e000":].astype(np.float32), plain.values[2, 1])
-
-
-def test_save_and_load(plain, tmp_path):
-    path = tmp_path / "new" / "x.npz"
-    plain.save(path)
-    assert files_in(tmp_path) == ["new/x.npz", "new/x.preprocessing.json"]
-    loaded = Embeddings.load(path)
-    for name in ("values", "times", "quality"):
-        found, expected = getattr(loaded, name), getattr(plain, name)
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
-    assert loaded.ch_names == plain.ch_names
-    assert loaded.history == plain.history
-    assert json.loads(path.with_suffix(".preprocessing.json").read_text()) == plain.history
-
-
-def test_saving_over_a_result_has_to_be_asked_for(plain, tmp_path):
-    path = tmp_path / "x.npz"
-    path.write_text("precious")
-    with pytest.raises(OutputError, match="exists already"):
-        plain.save(path)
-    assert path.read_text() == "precious"
-    plain.save(path, overwrite=True)
-    assert Embeddings.load(path).values.shape == plain.values.shape
+# ---- the command --------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore::eegfoundation.errors.UntrainedWeightsWarning")

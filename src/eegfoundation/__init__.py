@@ -12,7 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eegfoundation.embedding import Embeddings, embed
+    from eegfoundation.embedding import embed
+    from eegfoundation.embeddings import Embeddings
     from eegfoundation.errors import (
         EEGFoundationError,
         SimulatedTrainingWarning,
@@ -52,7 +53,7 @@ _HOME = {
     "EEGFoundationClassifier": "estimators",
     "EEGFoundationError": "errors",
     "EEGFoundationFeatures": "estimators",
-    "Embeddings": "embedding",
+    "Embeddings": "embeddings",
     "Preprocessing": "preprocessing",
     "Recording": "recording",
     "SimulatedTrainingWarning": "errors",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import mne
     import pandas as pd
 
-    from eegfoundation.embedding import Embeddings
+    from eegfoundation.embeddings import Embeddings
     from eegfoundation.models import EEGFoundationForClassification, EEGFoundationModel
     from eegfoundation.recording import Recording
     from eegfoundation.report.measures import Rows

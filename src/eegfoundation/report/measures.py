@@ -14,7 +14,7 @@ import numpy as np
 from eegfoundation.errors import ModelInputError
 
 if TYPE_CHECKING:
-    from eegfoundation.embedding import Embeddings
+    from eegfoundation.embeddings import Embeddings
     from eegfoundation.models import EEGFoundationModel
     from eegfoundation.recording import Recording
 
@@ -44,7 +44,8 @@ class Rows:
         progress: bool | None,
     ) -> Rows:
         """Embed a preprocessed recording, keeping one vector per window."""
-        from eegfoundation.embedding import Embeddings, iter_embeddings
+        from eegfoundation.embedding import iter_embeddings
+        from eegfoundation.embeddings import Embeddings
 
         blocks = []
         for values, times, quality in iter_embeddings(
