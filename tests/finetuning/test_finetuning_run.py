@@ -229,7 +229,7 @@ def test_a_folder_of_something_else_is_left_alone(command, arguments, tmp_path):
     path.write_text('{"settings": {"steps": 3}}')
     code, _, err = command(*arguments())
     assert (code, len(err)) == (2, 1)
-    assert "is not of a fine-tuning" in err[0]
+    assert "is damaged, or not of a fine-tuning; choose another folder." in err[0]
     assert files_in(path.parent) == ["run.json"]
 
 

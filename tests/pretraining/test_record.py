@@ -1,7 +1,4 @@
 import json
-import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -124,34 +121,3 @@ def test_every_recording_is_listed(corpus):
         {"recording": f"set/r{i}.npz", "subject": f"set/r{i}"} for i in range(2)
     ]
     assert (listed["n_windows"], listed["n_subjects"], listed["channel_hours"]) == (180, 2, 0.1)
-
-
-def git(folder, *args):
-    subprocess.run(["git", "-C", folder, *args], check=True, capture_output=True)
-
-
-def test_the_commit_is_that_of_our_own_repository(tmp_path, monkeypatch):
-    """Installed into an environment within another project's clone, its commit says nothing."""
-    source = tmp_path / "project" / "venv" / "record.py"
-    source.parent.mkdir(parents=True)
-    source.write_text("x = 1\n")
-    monkeypatch.setattr(record, "__file__", str(source))
-    identity = ("-c", "user.name=A", "-c", "user.email=a@b.c")
-    git(tmp_path / "project", "init", "-q")
-    git(tmp_path / "project", *identity, "commit", "-q", "--allow-empty", "-m", "other")
-    assert record.git_commit() is None
-    git(tmp_path / "project", "add", ".")
-    git(tmp_path / "project", *identity, "commit", "-q", "-m", "ours")
-    commit = record.git_commit()
-    assert re.fullmatch(r"[0-9a-f]{40}", commit)
-    source.write_text("x = 2\n")
-    assert record.git_commit() == f"{commit}-dirty"
-
-
-def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert record.git_commit() is None
-    monkeypatch.undo()
-    monkeypatch.setattr(record, "__file__", str(Path(tmp_path) / "record.py"))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert record.git_commit() is None

@@ -18,7 +18,6 @@ windows as well; their scores are those of a probe that did not.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -26,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegfoundation.errors import ConfigError, OutputError, TaskError
+from eegfoundation.errors import TaskError
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.outputs import new_file, write_json
+from eegfoundation.runs import RUN, earlier_run, git_commit, refuse_changes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,45 +176,27 @@ def finetune(
 
 def _earlier_run(folder: Path, given: dict[str, Any]) -> dict[str, Any] | None:
     """Read what a run in this folder wrote before; refuse one with other settings."""
-    path = folder / "run.json"
-    if not path.exists():
-        if any(folder.glob("checkpoint-*")):
-            raise ConfigError(f"{folder} has checkpoints but no run.json; choose another folder.")
+    before = earlier_run(folder, "a fine-tuning", settings=dict, trials=dict, subjects=dict)
+    if before is None:
         return None
-    try:
-        before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        settings = before["settings"]
-        ours = before["command"] == "finetune" and isinstance(settings, dict)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        ours = False
-    if not ours:
-        raise OutputError(f"{path} is not of a fine-tuning; choose another folder.")
     missing = object()
     changed = [
         name
         for name, value in given.items()
-        if name not in _FREE_SETTINGS and settings.get(name, missing) != value
+        if name not in _FREE_SETTINGS and before["settings"].get(name, missing) != value
     ]
-    _refuse(folder, changed)
+    refuse_changes(folder, changed)
     return before
 
 
 def _started(folder: Path, run: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
     """Write run.json, or check that an interrupted run goes on with the same data."""
     if before is None:
-        write_json(folder / "run.json", run)
+        write_json(folder / RUN, run)
         return run
     same = ("trials_sha256", "encoder_sha256")
-    _refuse(folder, [name for name in same if before.get(name) != run[name]])
+    refuse_changes(folder, [name for name in same if before.get(name) != run[name]])
     return before
-
-
-def _refuse(folder: Path, changed: list[str]) -> None:
-    if changed:
-        raise ConfigError(
-            f"{folder} holds a run with other values of {changed}; continue it with the same "
-            "values or choose another folder."
-        )
 
 
 def _fold(trials: Trials, task: Task, shots: int | None, seed: int) -> Fold:
@@ -236,7 +218,6 @@ def _fold(trials: Trials, task: Task, shots: int | None, seed: int) -> Fold:
 
 def _describe(trials: Trials, fold: Fold, given: dict[str, Any]) -> dict[str, Any]:
     """Account of a run, as far as it is known before it."""
-    from eegfoundation.pretraining.record import git_commit
     from eegfoundation.tasks.task import PARTS
 
     parts = {part: trials.select(getattr(fold, part)) for part in PARTS}
@@ -321,7 +302,7 @@ def _finish(
         _save(figures.curves(history), folder / "curves.png")
     run = {**run, "history": history, "scores": found}
     model.save_pretrained(folder / "model", run=run)
-    write_json(folder / "run.json", run, overwrite=True)
+    write_json(folder / RUN, run, overwrite=True)
     _remove_checkpoints(folder)
     shown = ", ".join(f"{part} {values['balanced_accuracy']:.3f}" for part, values in found.items())
     print(f"{folder / f'{name}_model.pth'}: balanced accuracy {shown}; figures beside it")

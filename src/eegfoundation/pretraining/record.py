@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
 import warnings
 from collections import Counter
 from importlib.metadata import version
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eegfoundation.checksums import damaged_files, listed
-from eegfoundation.errors import ConfigError, OutputError
 from eegfoundation.outputs import new_file, write_json
+from eegfoundation.runs import RUN, earlier_run, git_commit, refuse_changes
 
 if TYPE_CHECKING:
     from eegfoundation.corpus.reader import Corpus
@@ -51,13 +50,12 @@ def start_run(
         },
         "git_commit": git_commit(),
     }
-    path = out / "run.json"
-    if not path.exists():
-        if any(out.glob("checkpoint-*")):
-            raise ConfigError(f"{out} has checkpoints but no run.json; choose another folder.")
-        write_json(path, run)
+    before = earlier_run(
+        out, "a pretraining", settings=dict, versions=dict, corpus_settings=dict, corpus_hash=str
+    )
+    if before is None:
+        write_json(out / RUN, run)
         return run
-    before = _earlier_run(path)
     changed = [
         name
         for name in settings
@@ -66,24 +64,7 @@ def start_run(
     changed += [name for name in ("model", "processes") if before.get(name, run[name]) != run[name]]
     if before["corpus_hash"] != run["corpus_hash"]:
         changed.append("corpus")
-    if changed:
-        raise ConfigError(
-            f"{out} holds a run with other values of {changed}; continue it with the same "
-            "values or choose another folder."
-        )
-    return before
-
-
-def _earlier_run(path: Path) -> dict[str, Any]:
-    """Read what a run in this folder wrote before."""
-    try:
-        before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        parts = before["settings"], before["versions"], before["corpus_settings"]
-        ours = all(isinstance(part, dict) for part in parts) and "corpus_hash" in before
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        ours = False
-    if not ours:
-        raise OutputError(f"{path} is damaged, or not of a pretraining; choose another folder.")
+    refuse_changes(out, changed)
     return before
 
 
@@ -184,20 +165,3 @@ def _draw(rows: list[dict[str, Any]]) -> Any:
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def git_commit() -> str | None:
-    """Commit of the source, with "-dirty" if it was changed since; None if it is no clone."""
-
-    def git(*args: str) -> str:
-        done = subprocess.run(
-            ["git", *args], cwd=here.parent, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    here = Path(__file__)
-    try:
-        git("ls-files", "--error-unmatch", here.name)  # or we are installed in another repository
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    except (OSError, subprocess.CalledProcessError):
-        return None
