@@ -340,15 +340,9 @@ def load_model(
     CheckpointError
         If there are no such weights, or they do not fit.
     """
-    import warnings
-
     import torch
 
-    from eegfoundation.errors import (
-        ConfigError,
-        SimulatedTrainingWarning,
-        UntrainedWeightsWarning,
-    )
+    from eegfoundation.errors import ConfigError
     from eegfoundation.models import EEGFoundationForClassification, load_encoder
 
     if checkpoint is None or checkpoint.endswith(".pth"):
@@ -364,9 +358,6 @@ def load_model(
         )
     if _is_classifier(checkpoint):
         model = EEGFoundationForClassification.from_pretrained(checkpoint, dtype=torch.float32)
-        if notice := describe(model).get("notice"):
-            kind = SimulatedTrainingWarning if model.config.trained else UntrainedWeightsWarning
-            warnings.warn(notice, kind, stacklevel=2)
         return model.eval()
     return load_encoder(checkpoint)
 

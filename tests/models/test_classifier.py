@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import logging
 import shutil
@@ -18,6 +19,7 @@ from eegfoundation.errors import (
     CheckpointError,
     ModelInputError,
     SimulatedTrainingWarning,
+    UntrainedWeightsWarning,
 )
 from eegfoundation.models import (
     EEGFoundationForClassification,
@@ -379,6 +381,7 @@ def test_the_configured_encoder_is_loaded_on_first_use(tmp_path, encoder):
 # --- Checkpoints in Hugging Face's form ---------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::eegfoundation.errors.UntrainedWeightsWarning")
 def test_hugging_face_saving_and_loading_gives_the_same_model(tmp_path, attached):
     attached.save_pretrained(tmp_path)
     assert not [key for key in load_file(tmp_path / "model.safetensors") if "encoder" in key]
@@ -391,6 +394,22 @@ def test_hugging_face_saving_and_loading_gives_the_same_model(tmp_path, attached
     assert distance(logits(loaded, x, e), logits(attached, x, e)) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("settings", "warning", "word"),
+    [
+        ({"trained": False}, UntrainedWeightsWarning, "UNTRAINED"),
+        ({"trained": True, "simulated": True}, SimulatedTrainingWarning, "SIMULATED"),
+        ({"trained": True}, None, ""),
+    ],
+)
+def test_hugging_face_loading_says_what_weights_were_trained_on(tmp_path, settings, warning, word):
+    classifier(**settings).save_pretrained(tmp_path)
+    with contextlib.ExitStack() as stack:
+        if warning is not None:
+            stack.enter_context(pytest.warns(warning, match=word))
+        EEGFoundationForClassification.from_pretrained(tmp_path)
+
+
 def test_hugging_face_loading_is_strict_here_too(tmp_path):
     MODEL.save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
@@ -401,6 +420,7 @@ def test_hugging_face_loading_is_strict_here_too(tmp_path):
         EEGFoundationForClassification.from_pretrained(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore::eegfoundation.errors.UntrainedWeightsWarning")
 def test_a_tuned_encoder_travels_in_the_folder(tmp_path, encoder):
     model = classifier(embedding_dim=128, encoder_tuned=True, encoder_sha256=fingerprint(encoder))
     model.attach_encoder(encoder)

@@ -9,7 +9,6 @@ nothing that does not fit exactly.
 from __future__ import annotations
 
 import json
-import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,15 +20,13 @@ from eegfoundation.checksums import check_sum
 from eegfoundation.errors import (
     CheckpointError,
     ConfigError,
-    SimulatedTrainingWarning,
-    UntrainedWeightsWarning,
     some_of,
 )
 from eegfoundation.models.classifier import EEGFoundationForClassification
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.downstream_config import EXTRA_KEYS, PUBLISHED_KEYS, DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, all_finite
-from eegfoundation.models.registry import simulated_notice, untrained_notice
+from eegfoundation.models.registry import warn_of_training
 from eegfoundation.outputs import new_file, write_json
 from eegfoundation.paths import check_path
 
@@ -93,10 +90,8 @@ def load_downstream_model(
         )
     if saved.encoder is not None:
         model.attach_encoder(_tuned_encoder(saved.encoder, path))
-    if not config.trained:
-        warnings.warn(untrained_notice(f"Classifier {path.name}"), UntrainedWeightsWarning, 2)
-    if config.simulated:
-        warnings.warn(simulated_notice(f"Classifier {path.name}"), SimulatedTrainingWarning, 2)
+    known = {"trained": config.trained, "simulated": config.simulated}
+    warn_of_training(f"Classifier {path.name}", **known)
     return model.eval()
 
 

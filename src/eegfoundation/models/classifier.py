@@ -26,7 +26,7 @@ from eegfoundation.errors import CheckpointError, ModelInputError
 from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
 from eegfoundation.models.readout import LinearReadout
-from eegfoundation.models.registry import fingerprint, load_encoder
+from eegfoundation.models.registry import fingerprint, load_encoder, warn_of_training
 from eegfoundation.models.sharing import WHERE_FROM
 from eegfoundation.models.spatial_fusion import SpatialFusion
 from eegfoundation.montage import positions as standard_positions
@@ -263,6 +263,11 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         CheckpointError
             If weights are missing, unexpected or of another shape, or the encoder that was trained
             along is missing or another one.
+
+        Warns
+        -----
+        UntrainedWeightsWarning, SimulatedTrainingWarning
+            If the weights were never trained, or on simulated recordings only.
         """
         loaded = super().from_pretrained(name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -274,6 +279,8 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
                     name_or_path, dtype=torch.float32, **source
                 ).eval()
             )
+        known = {"trained": model.config.trained, "simulated": model.config.simulated}
+        warn_of_training(f"Classifier {Path(name_or_path).name}", **known)
         return loaded
 
 

@@ -16,7 +16,12 @@ from typing import Literal, get_args
 import torch
 
 from eegfoundation.checksums import check_sum, listed
-from eegfoundation.errors import CheckpointError, ConfigError, UntrainedWeightsWarning
+from eegfoundation.errors import (
+    CheckpointError,
+    ConfigError,
+    SimulatedTrainingWarning,
+    UntrainedWeightsWarning,
+)
 from eegfoundation.models.config import SIZES, EEGFoundationConfig
 from eegfoundation.models.encoder import EEGFoundationModel
 
@@ -151,6 +156,19 @@ def simulated_notice(what: str) -> str:
         f"{what} was trained on SIMULATED recordings only: it shows how such a model is used, and "
         "has never seen a person's EEG with labels."
     )
+
+
+def warn_of_training(what: str, *, trained: bool, simulated: bool) -> None:
+    """Say at the caller's caller if a classifier was not trained, or on simulations only.
+
+    Warns
+    -----
+    UntrainedWeightsWarning, SimulatedTrainingWarning
+    """
+    if not trained:
+        warnings.warn(untrained_notice(what), UntrainedWeightsWarning, 3)
+    elif simulated:
+        warnings.warn(simulated_notice(what), SimulatedTrainingWarning, 3)
 
 
 def fingerprint(encoder: EEGFoundationModel) -> str:
