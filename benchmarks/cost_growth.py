@@ -3,9 +3,9 @@
     python benchmarks/cost_growth.py [--chans 1 2 ... 256] [--lengths 1 10 ... 86400] [--hours 24]
 
 Every point is a process of its own that runs `eegfoundation.embedding.embed_files` with `small` on
-an EDF file of noise at 200 Hz, a first time to warm up (not for files above an hour), then up to
-three times; its time is the median, its memory the peak. Channels grow in a file of one minute,
-length grows in a file of one channel.
+an EDF file of noise at 200 Hz, a first time to warm up (a minute, where the file is longer than an
+hour), then up to three times; its time is the median, its memory the peak. Channels grow in a file
+of one minute, length grows in a file of one channel.
 
 ``exponent_channels`` and ``exponent_length`` are the slopes of log time over log size, by least
 squares over all points. Small points are mostly fixed cost (opening a file, an empty batch), which
@@ -73,13 +73,12 @@ def write_noise(path: Path, n_chans: int, duration: int, sfreq: int = 200) -> Pa
     return path
 
 
-def embed(path: Path, encoder: str, repeats: int) -> float:
+def embed(path: Path, encoder: str, repeats: int, warm_up: Path | None = None) -> float:
     """Embed a file `repeats` times, in a folder that goes away; median of the seconds."""
     from eegfoundation.embedding import embed_files
 
     times = []
-    warm_up = repeats > 1
-    for i in range(repeats + warm_up):
+    for file in [*([warm_up] if warm_up else []), *[path] * repeats]:
         with tempfile.TemporaryDirectory(dir=path.parent) as out:
             began = time.perf_counter()
             with (
@@ -88,10 +87,9 @@ def embed(path: Path, encoder: str, repeats: int) -> float:
                 contextlib.redirect_stderr(io.StringIO()),
             ):
                 warnings.simplefilter("ignore")  # random weights, which is the idea
-                embed_files([str(path)], out, encoder)
-            if i >= warm_up:
-                times.append(time.perf_counter() - began)
-    return statistics.median(times)
+                embed_files([str(file)], out, encoder)
+            times.append(time.perf_counter() - began)
+    return statistics.median(times[-repeats:])
 
 
 def random_tiny(folder: Path) -> str:
@@ -107,7 +105,9 @@ def growth(sizes: list[tuple[int, int]], folder: Path) -> tuple[list[float], lis
     times, peaks = [], []
     for n_chans, duration in sizes:
         path = write_noise(folder / "noise.edf", n_chans, duration)
-        took, peak = in_child(embed, path, "small", 3 if duration <= 3600 else 1)
+        is_long = duration > 3600
+        warm_up = write_noise(folder / "minute.edf", n_chans, 60) if is_long else path
+        took, peak = in_child(embed, path, "small", 1 if is_long else 3, warm_up)
         print(f"{n_chans} channels, {duration} s: {took:.3f} s, {peak:.0f} MiB", flush=True)
         times.append(took)
         peaks.append(peak)

@@ -19,6 +19,10 @@ or channel out; ours includes its tokenizer. Every model is timed in float32, in
 weights too, where it can) and in autocast, and its fastest counts. ``vs_labram`` and the others
 are for ``nano``; ``small_vs_labram`` and so on for `small`.
 
+**What they are worth**: `small_frozen` and `nano_frozen` are what `frozen_probe.py` finds on design
+subjects, [as they are, standardised per session], with the encoder in bfloat16; left out where the
+recordings are not at hand.
+
 The last line is JSON with these keys. Peers need braindecode: run it in the environment that `make
 bench-env` makes.
 """
@@ -28,6 +32,7 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
+import importlib.util
 import statistics
 import tempfile
 import warnings
@@ -39,6 +44,7 @@ import mne
 import numpy as np
 import torch
 from encoder_speed import roformer, tokens
+from frozen_probe import DATA, design_scores
 from measure import alternate, ratio, report, seconds
 from torch import Tensor, nn
 
@@ -159,7 +165,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--windows", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), metavar="CLASS")
+    parser.add_argument("--data", type=Path, default=DATA, help="recordings of frozen_probe.py")
     args = parser.parse_args(argv)
+    if args.peers and importlib.util.find_spec("braindecode") is None:
+        parser.exit(
+            2, "braindecode is not installed: see `make bench-env`, or give --peers alone\n"
+        )
     encoders = {
         "small": eegfoundation.load_encoder("small"),
         "nano": eegfoundation.load_encoder("nano"),
@@ -185,7 +196,7 @@ def main(argv: list[str] | None = None) -> None:
     length = args.minutes * 60
     took = {name: statistics.median(values) for name, values in times.items()}
     n_rows = len(CHANNELS_10_20) * length / WINDOW
-    figures = {
+    figures: dict[str, Any] = {
         "realtime_factor": length / took["small_bf16"],
         "realtime_factor_fp32": length / took["small_fp32"],
         "realtime_factor_nano": length / took["nano_bf16"],
@@ -195,6 +206,12 @@ def main(argv: list[str] | None = None) -> None:
         **seconds(times),
     }
     figures |= against_peers(encoders, args.peers, args.windows, args.repeats)
+    if args.data.is_dir():
+        for name, encoder in encoders.items():
+            found = design_scores(in_type(encoder, "bfloat16"), args.data)
+            figures[f"{name}_frozen"] = found["mean"], found["mean_standardised"]
+    else:
+        print(f"{args.data} is not there: what the encoders are worth is left out")
     report(figures)
 
 

@@ -21,12 +21,13 @@ The last line printed is JSON with every row.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ from tqdm.auto import tqdm
 from eegfoundation import Preprocessing, UntrainedWeightsWarning, load_encoder, preprocess
 from eegfoundation.corpus.compact import read_compact
 
+SHARED = os.environ.get("EEGFOUNDATION_SHARED", Path(__file__).parents[2] / "shared")
+DATA = Path(SHARED) / "eeg" / "compact"
 PENALTIES = 10.0 ** np.arange(-2, 4)  # inverse strength, for features of mean square 1
 BANDS = [(1, 4), (4, 8), (8, 10), (10, 13), (13, 20), (20, 30), (30, 45)]
 ONE_HERTZ = [(f - 0.5, f + 0.5) for f in range(1, 46)]
@@ -127,7 +130,7 @@ def embeddings(x: np.ndarray, encoder: torch.nn.Module) -> np.ndarray:
     """Context vectors of all channels, (n, n_chans * E)."""
     with torch.inference_mode():
         parts = [encoder.embed_signal(part) for part in torch.from_numpy(x).split(16)]
-    return torch.cat(parts).nan_to_num(0.0).flatten(1).numpy()
+    return torch.cat(parts).float().nan_to_num(0.0).flatten(1).numpy()
 
 
 def standardised(features: np.ndarray, session: np.ndarray) -> np.ndarray:
@@ -235,6 +238,31 @@ def rows_of_task(
     return found
 
 
+@functools.cache
+def design_tasks(data: Path, preprocessing: Preprocessing) -> list[Task]:
+    """Windows of both tasks, without the test subjects."""
+    tasks = []
+    for load in (stress, ssvep):
+        task = load(data, preprocessing)
+        is_design = ~np.isin(task.subject, task.test)
+        x, y, subject, session = (part[is_design] for part in task[1:5])
+        tasks.append(task._replace(x=x, y=y, subject=subject, session=session))
+    return tasks
+
+
+def design_scores(encoder: Any, data: Path) -> dict[str, float]:
+    """Balanced accuracy per task and their mean, as it is and standardised."""
+    found = {}
+    for task in design_tasks(data, encoder.preprocessing):
+        x = embeddings(task.x, encoder)
+        found[task.name] = probe(x, task, "design").accuracy()
+        x = standardised(x, task.session)
+        found[f"{task.name}_standardised"] = probe(x, task, "design").accuracy()
+    for kind in ("", "_standardised"):
+        found[f"mean{kind}"] = (found[f"stress{kind}"] + found[f"ssvep{kind}"]) / 2
+    return {name: round(value, 4) for name, value in found.items()}
+
+
 def given_name(encoder: torch.nn.Module) -> str:
     return f"{encoder.preprocessing.reference} reference"
 
@@ -244,8 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default="small", help="shipped name or folder")
     parser.add_argument("--split", choices=["design", "test"], default="design")
-    shared = os.environ.get("EEGFOUNDATION_SHARED", Path(__file__).parents[2] / "shared")
-    parser.add_argument("--data", type=Path, default=Path(shared) / "eeg" / "compact")
+    parser.add_argument("--data", type=Path, default=DATA)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", UntrainedWeightsWarning)
     tasks = {

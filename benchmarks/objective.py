@@ -20,9 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import functools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -31,10 +29,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
-from frozen_probe import Task, embeddings, probe, ssvep, standardised, stress
+from frozen_probe import DATA, design_scores
 from tqdm.auto import tqdm
 
-from eegfoundation import Preprocessing, load_encoder
+from eegfoundation import load_encoder
 from eegfoundation.models import SIZES
 from eegfoundation.models.registry import random_encoder
 from eegfoundation.outputs import write_json
@@ -103,31 +101,6 @@ def pretrain(folder: Path, settings: dict[str, Any], model: dict[str, Any]) -> N
         sys.exit(f"Pretraining stopped (see above). Again by: {' '.join(command)}")
 
 
-@functools.cache
-def design_tasks(data: Path, preprocessing: Preprocessing) -> list[Task]:
-    """Windows of both tasks, without the test subjects."""
-    tasks = []
-    for load in (stress, ssvep):
-        task = load(data, preprocessing)
-        is_design = ~np.isin(task.subject, task.test)
-        x, y, subject, session = (part[is_design] for part in task[1:5])
-        tasks.append(task._replace(x=x, y=y, subject=subject, session=session))
-    return tasks
-
-
-def scores(encoder: Any, data: Path) -> dict[str, float]:
-    """Balanced accuracy per task and their mean, as it is and standardised."""
-    found = {}
-    for task in design_tasks(data, encoder.preprocessing):
-        x = embeddings(task.x, encoder)
-        found[task.name] = probe(x, task, "design").accuracy()
-        x = standardised(x, task.session)
-        found[f"{task.name}_standardised"] = probe(x, task, "design").accuracy()
-    for kind in ("", "_standardised"):
-        found[f"mean{kind}"] = (found[f"stress{kind}"] + found[f"ssvep{kind}"]) / 2
-    return {name: round(value, 4) for name, value in found.items()}
-
-
 def last_losses(folder: Path, settings: dict[str, Any]) -> dict[str, float]:
     """Those that were trained for: the head of another is as it was at the start."""
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
@@ -159,10 +132,10 @@ def row_of(variant: Variant, seed: int, arguments: argparse.Namespace) -> dict[s
         twin = kept(
             arguments.out / f"{owner}-seed{seed}" / "twin.json",
             {"model": asked["model"], "preprocessing": encoder.config.preprocessing},
-            lambda: scores(random_encoder(encoder.config, seed), arguments.data),
+            lambda: design_scores(random_encoder(encoder.config, seed), arguments.data),
         )
         losses = last_losses(folder, asked["settings"])
-        return {**scores(encoder, arguments.data), **losses, "twin": twin}
+        return {**design_scores(encoder, arguments.data), **losses, "twin": twin}
 
     return {"variant": variant.name, "seed": seed, **kept(folder / "score.json", asked, find)}
 
@@ -207,8 +180,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    shared = os.environ.get("EEGFOUNDATION_SHARED", Path(__file__).parents[2] / "shared")
-    parser.add_argument("--data", type=Path, default=Path(shared) / "eeg" / "compact")
+    parser.add_argument("--data", type=Path, default=DATA)
     arguments = parser.parse_args(argv)
     asked = [
         (variant, seed)

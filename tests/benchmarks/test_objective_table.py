@@ -7,6 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import frozen_probe
 import numpy as np
 import objective
 import pytest
@@ -27,7 +28,7 @@ def no_training(monkeypatch):
     def fail(*_args, **_kwargs):
         pytest.fail("this was scored before")
 
-    for name in ("pretrain", "design_tasks", "load_encoder"):
+    for name in ("pretrain", "design_scores", "load_encoder"):
         monkeypatch.setattr(objective, name, fail)
 
 
@@ -153,20 +154,20 @@ def test_from_training_to_the_row(tmp_path, monkeypatch):
             loaded.append(name)
             subject = np.repeat(np.arange(5), 8)
             x = np.random.default_rng(0).normal(0, 20, (40, 2, 200)).astype(np.float32)
-            return objective.Task(name, x, np.arange(40) % 2, subject, subject, [3, 4])
+            return frozen_probe.Task(name, x, np.arange(40) % 2, subject, subject, [3, 4])
 
         return load
 
     monkeypatch.setattr(objective, "pretrain", pretrain)
     for name in ("stress", "ssvep"):
-        monkeypatch.setattr(objective, name, task(name))
-    objective.design_tasks.cache_clear()
+        monkeypatch.setattr(frozen_probe, name, task(name))
+    frozen_probe.design_tasks.cache_clear()
     arguments = ["--out", str(tmp_path), "--only", "reference", "spectra-only"]
     objective.main(arguments)
     objective.main(arguments)
     assert trained == ["reference-seed0", "spectra-only-seed0"]
     assert loaded == ["stress", "ssvep"]
-    for one in objective.design_tasks(objective.Path("x"), objective.Preprocessing()):
+    for one in frozen_probe.design_tasks(Path("x"), frozen_probe.Preprocessing()):
         assert sorted(set(one.subject)) == [0, 1, 2]
         assert len(one.x) == len(one.y) == len(one.session) == 24
     assert [path.parent.name for path in tmp_path.glob("*/twin.json")] == ["reference-seed0"]
