@@ -22,7 +22,7 @@ MODULES = {
 STAGES = {
     *("__init__", "cli", "demo", "embedding", "evaluation", "export", "explain", "features"),
     *("finetuning", "info", "estimators", "integrations", "prediction", "pretraining"),
-    *("conversion", "report", "stream", "streaming"),
+    *("conversion", "recording_alignment", "report", "stream", "streaming"),
 }
 MODELS_MAY_USE = {
     *("eegfoundation.errors", "eegfoundation.montage", "eegfoundation.preprocessing"),
