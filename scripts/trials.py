@@ -193,7 +193,8 @@ def _csv(path: Path) -> str | None:
 
     if path.name == "failures.csv":
         text = path.read_text("utf-8")
-        return f"unforeseen: {text.strip()[-300:]}" if "unexpected" in text else None
+        unforeseen = re.search(r"unexpected \w+: ", text)  # the words of `process_recording`
+        return f"unforeseen: {text.strip()[-300:]}" if unforeseen else None
     table = pd.read_csv(path)
     p = table.filter(regex="^p_").to_numpy(float)
     if p.size:

@@ -1,5 +1,6 @@
 """What `embed` promises: rows, times, quality, and that nothing irrelevant changes the numbers."""
 
+import copy
 import json
 import logging
 import tracemalloc
@@ -12,6 +13,7 @@ import torch
 from eegfoundation import Embeddings, embed, load_encoder, preprocess, read_recording
 from eegfoundation.embedding import embed_files, iter_embeddings
 from eegfoundation.errors import (
+    CheckpointError,
     EEGFoundationError,
     ModelInputError,
     PreprocessingError,
@@ -288,6 +290,16 @@ def test_low_precision_is_close_but_not_the_same(encoder, plain):
 def test_other_types_are_refused(encoder, dtype):
     with pytest.raises(ModelInputError, match="expected one of float32, bfloat16, float16"):
         embed(noise(3, 2000), encoder, dtype=dtype, **THREE)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_an_encoder_that_gives_nan_is_said(encoder, dtype):
+    damaged = copy.deepcopy(encoder)
+    with torch.no_grad():
+        damaged.layers[0].fc1.weight *= 1e30 if dtype == "float32" else 1e6
+        damaged.layers[0].fc2.weight *= 1e30 if dtype == "float32" else 1e6
+    with pytest.raises(CheckpointError, match=f"gives NaN for usable signal, in {dtype}; its"):
+        embed(waves(200), damaged, dtype=dtype, **THREE)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])

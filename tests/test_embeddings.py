@@ -1,6 +1,7 @@
 """What holds the embeddings of a recording: averages, tables, files."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -59,6 +60,20 @@ def test_save_and_load(plain, tmp_path):
     assert loaded.ch_names == plain.ch_names
     assert loaded.history == plain.history
     assert json.loads(path.with_suffix(".preprocessing.json").read_text()) == plain.history
+
+
+@pytest.mark.parametrize("name", ["values", "times", "quality", "ch_names", "history"])
+def test_a_member_that_is_no_array(plain, tmp_path, name):
+    plain.save(tmp_path / "x.npz")
+    with (
+        zipfile.ZipFile(tmp_path / "x.npz") as sound,
+        zipfile.ZipFile(tmp_path / "y.npz", "w") as damaged,
+    ):
+        for member in sound.namelist():
+            content = sound.read(member)
+            damaged.writestr(member, b"X" + content[1:] if member == f"{name}.npy" else content)
+    with pytest.raises(OutputError, match=r"y\.npz (cannot be read as|holds) embeddings"):
+        Embeddings.load(tmp_path / "y.npz")
 
 
 def test_saving_over_a_result_has_to_be_asked_for(plain, tmp_path):

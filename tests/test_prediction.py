@@ -1,5 +1,6 @@
 """What `predict` promises: one row per window, probabilities, and an account of both."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -320,6 +321,14 @@ def test_what_saw_simulations_only_says_so_in_the_history(encoder):
     model.config.trained = model.config.simulated = True
     said = predict(waves(200), model, **THREE).attrs["history"]["classifier"]
     assert "SIMULATED" in said["notice"]
+
+
+def test_a_classifier_that_gives_nan_is_said(classifier):
+    damaged = copy.deepcopy(classifier)
+    with torch.no_grad():
+        damaged.final_layer.bias[0] = torch.nan
+    with pytest.raises(CheckpointError, match="the classifier gives NaN for usable signal"):
+        predict(waves(200), damaged, **THREE)
 
 
 # ---- the command ---------------------------------------------------------------------------------

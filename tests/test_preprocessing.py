@@ -17,7 +17,7 @@ from eegfoundation.preprocessing import (
     detect_line_freq,
     preprocess,
 )
-from eegfoundation.quality import ARTEFACT, BAD_ANNOTATION, FLAT
+from eegfoundation.quality import ARTEFACT, BAD_ANNOTATION, FLAT, NON_FINITE
 from eegfoundation.recording import Recording
 from eegfoundation.rereferencing import REFERENCES
 from shared_data import shared_path
@@ -260,6 +260,22 @@ def test_non_finite_samples_stay_where_they_are() -> None:
     error = np.abs(out - reference)[0]
     assert np.nanmax(error) < 10
     assert np.nanmedian(error) < 0.2
+
+
+@pytest.mark.parametrize("huge", [1.1e9, 3e38, -3e38, np.inf])
+def test_beyond_a_kilovolt_nothing_is_measured(huge: float) -> None:
+    """In either end, too, where the signal is continued by its reflection."""
+    x = np.float32(eeg(200.0, 40.0))
+    x[0, [0, 4000, -1]] = huge
+    x[1, 2000:2600] = huge
+    gaps = np.where(np.abs(x) > 1e9, np.nan, x)
+    reader = preprocess(make(x, 200.0), line_freq=50.0).reader
+    expected = preprocess(make(gaps, 200.0), line_freq=50.0).get_data()
+    assert isinstance(reader, PreprocessedReader)
+    data, causes = reader.read(0, x.shape[1])
+    np.testing.assert_array_equal(data, expected)
+    assert causes is not None
+    np.testing.assert_array_equal(causes == NON_FINITE, np.isnan(gaps))
 
 
 def test_bad_segments_and_artefacts_become_nan_with_their_cause() -> None:

@@ -40,6 +40,13 @@ def _npy_header(shape: str, descr: str = "'<f8'") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
 
 
+def _with_huge(x: np.ndarray) -> np.ndarray:
+    """One sample at either end, and a stretch of a channel, of what no body gives."""
+    x = x.astype(np.float32)
+    x[0, 0], x[1, -1], x[2, 300:500] = 3e38, -3e38, 1e38
+    return x
+
+
 _npy_file("cut in its header", lambda p: cut(p, 40))
 _npy_file("cut in the data", lambda p: cut(p, 0.5))
 _npy_file("declares 10 TB", lambda p: p.write_bytes(_npy_header("(6, 10**9)") + bytes(999)))
@@ -59,6 +66,7 @@ _npy_file(
 _npy_file("header of megabytes", lambda p: p.write_bytes(_npy_header("(" * 90)))
 _npy_file("a text", lambda p: p.write_text("1, 2, 3\n" * 99))
 _npy_file("a byte too many", lambda p: put(p, 128, b"\0" + p.read_bytes()[128:]), EITHER)
+_npy_file("samples of 1e38 microvolts", lambda p: np.save(p, _with_huge(np.load(p))), EITHER)
 _npy_file("bits flipped in its header", lambda p: flip(p, 10, 0, 8, 128), EITHER)
 
 
@@ -103,11 +111,19 @@ def _bomb(path: Path, declared: str = "(6, 1000000000)") -> None:
             member.write(bytes(50_000_000))
 
 
+def _headless(path: Path) -> None:
+    """A first byte changed: NumPy then gives the member as the bytes that it is."""
+    compact(path, x=None)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("x.npy", b"X" + _npy_header("(6, 1200)", "'<i2'")[1:] + bytes(14_400))
+
+
 _npz("a bomb of 4 GB", _bomb)
 _npz("a bomb that lies about its size", lambda p: _bomb(p, "(6, 1200)"), EITHER)
 _npz("cut", lambda p: cut(compact(p), 0.5))
 _npz("bits flipped", lambda p: flip(compact(p), 20, 0), EITHER)
 _npz("no samples in it", lambda p: compact(p, x=None))
+_npz("a member without its header", _headless)
 _npz("empty zip", lambda p: zipfile.ZipFile(p, "w").close())
 _npz("pickles in it", lambda p: compact(p, ch_names=np.array([_Evil()] * 6, dtype=object)))
 _npz("rate of 0", lambda p: compact(p, sfreq=0.0))

@@ -60,6 +60,18 @@ def _index(name: str, column: str, value: str) -> None:
     _corpus(f"index, {name}", change)
 
 
+def _account(name: str, key: str, *value: Any) -> None:
+    """Of a shard: a key that is missing, or has another value."""
+
+    def change(place: Path) -> None:
+        path = shards(place)[0].with_suffix(".json")
+        content = json.loads(path.read_text())
+        del content[key]
+        path.write_text(json.dumps({**content, **({key: value[0]} if value else {})}))
+
+    _corpus(f"account of a shard {name}", change, EITHER)
+
+
 _corpus("missing", shutil.rmtree)
 _corpus("an empty folder", lambda p: [shutil.rmtree(p), p.mkdir()])
 _corpus("a file", lambda p: [shutil.rmtree(p), p.write_text("corpus")])
@@ -108,6 +120,9 @@ _corpus("account of a shard a list",
         lambda p: shards(p)[0].with_suffix(".json").write_text("[]"), EITHER)  # fmt: skip
 _corpus("account of a shard {}",
         lambda p: shards(p)[0].with_suffix(".json").write_text("{}"), EITHER)  # fmt: skip
+for _key in ("recording", "subject", "shard", "n_rows", "sfreq", "ch_names", "bytes", "sha256"):
+    _account(f"without {_key}", _key)
+    _account(f"with {_key} null", _key, None)
 _corpus("settings.json missing", lambda p: (p / "settings.json").unlink(), EITHER)
 _corpus("settings.json cut", lambda p: cut(p / "settings.json", 0.5), EITHER)
 _corpus("settings.json a list", lambda p: (p / "settings.json").write_text("[]"), EITHER)

@@ -149,6 +149,7 @@ _tensors("whole numbers", lambda c: c.update({k: v.astype(np.int32) for k, v in 
 _tensors("NaN", lambda c: c.update({k: v * np.nan for k, v in c.items()}))
 _tensors("one NaN", lambda c: c[_first(c)].flat.__setitem__(0, np.nan))
 _tensors("infinite", lambda c: c.update({k: v * np.inf for k, v in c.items()}))
+_tensors("1e38", lambda c: c.update({k: np.full_like(v, 1e38) for k, v in c.items()}))
 _tensors(
     "half precision", lambda c: c.update({k: v.astype(np.float16) for k, v in c.items()}), RESULT
 )

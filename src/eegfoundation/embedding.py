@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegfoundation.embeddings import Embeddings, write_embeddings
-from eegfoundation.errors import ModelInputError
+from eegfoundation.errors import CheckpointError, ModelInputError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -209,6 +209,11 @@ def iter_embeddings(
     ------
     values, times, quality : ndarray
         Of the next windows; see `Embeddings`.
+
+    Raises
+    ------
+    CheckpointError
+        If the encoder gives NaN for usable signal.
     """
     from eegfoundation.windows import watch_windows
 
@@ -218,6 +223,16 @@ def iter_embeddings(
     encoder = in_type(encoder, dtype)
     for block in watch_windows(recording, window, overlap, progress=progress):
         values = _encode(encoder, block, time_resolved, batch_size)
+        rest = tuple(range(2, values.ndim))
+        # NaN is passed on by both, and no copy is made
+        known = np.isfinite(values.min(axis=rest)) & np.isfinite(values.max(axis=rest))
+        if not known[block.quality > 0].all():
+            name = str(encoder.dtype).removeprefix("torch.")
+            wide = ", or its numbers too large for that: try bfloat16" if name == "float16" else ""
+            raise CheckpointError(
+                f"{recording.name}: the encoder gives NaN for usable signal, in {name}; its "
+                f"weights are damaged{wide}."
+            )
         yield values, block.times, block.quality
 
 

@@ -113,9 +113,9 @@ class Embeddings:
             # Opened here: of a damaged file, NumPy leaves the closing to chance.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 found = cls(
-                    values=file["values"],
-                    times=file["times"],
-                    quality=file["quality"],
+                    values=np.asarray(file["values"]),  # bytes, of a damaged member
+                    times=np.asarray(file["times"]),
+                    quality=np.asarray(file["quality"]),
                     ch_names=file["ch_names"].tolist(),
                     history=json.loads(str(file["history"])),
                 )
@@ -126,7 +126,8 @@ class Embeddings:
                 f"{path} cannot be read as embeddings; expected a whole .npz of eegfoundation "
                 "embed, or of Embeddings.save."
             ) from error
-        if found.values.shape[:2] != (len(found.times), len(found.ch_names)):
+        shape = found.times.size, len(found.ch_names)
+        if not found.values.shape[:2] == found.quality.shape == shape:
             raise OutputError(f"{path} holds embeddings whose shapes disagree; it is damaged.")
         return found
 

@@ -102,7 +102,7 @@ def _read(path: Path) -> np.ndarray | None:
     """Vectors of a file; None if it is damaged, which the checksum in every .npz tells."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            context: np.ndarray = file["context"]
+            context = np.asarray(file["context"], np.float32)
     except Exception:  # a damaged zip fails with anything from KeyError to zlib.error
         warnings.warn(f"{path} is damaged and is computed anew.", stacklevel=3)
         return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from eegfoundation.batch import each_file
 from eegfoundation.embedding import inference
+from eegfoundation.errors import CheckpointError
 from eegfoundation.outputs import new_file, write_json
 from eegfoundation.recording_alignment import alignment_of
 
@@ -96,6 +97,11 @@ def predict(
                 channel_mask=torch.from_numpy(usable),
             )
             probability = output.logits.softmax(-1).cpu().numpy()
+            if not np.isfinite(probability[usable.any(1)]).all():
+                raise CheckpointError(
+                    f"{recording.name}: the classifier gives NaN for usable signal; its weights, "
+                    "or those of its encoder, are damaged."
+                )
             probability[~usable.any(1)] = np.nan
             shares.append(output.attentions[0].cpu().numpy()[usable.any(1)])
             half = block.data.shape[-1] / recording.sfreq / 2

@@ -37,11 +37,13 @@ from eegfoundation.quality import (
     BAD_ANNOTATION,
     FLAT_SECONDS,
     NON_FINITE,
+    are_numbers,
     flat_stretches,
     usable_mean,
 )
 from eegfoundation.recording import Recording
 from eegfoundation.rereferencing import REFERENCES, Reference, design_reference
+from eegfoundation.tokenizer import MAX_ABS_UV
 
 #: Settings that whatever works on the same signals has to agree on (a corpus and its encoder, an
 #: encoder and its classifier); mains and artefacts are found anew in every recording.
@@ -242,9 +244,9 @@ class PreprocessedReader:
         x = self.source.get_data(first, last)
         # A gap that goes on beyond the margin: read on until its length decides how it is bridged.
         more = chain.longest_gap + 1
-        if last < n_times and not np.isfinite(x[:, -1]).all():
+        if last < n_times and not are_numbers(x[:, -1]):
             x = np.hstack([x, self.source.get_data(last, min(last + more, n_times))])
-        if first > 0 and not np.isfinite(x[:, 0]).all():
+        if first > 0 and not are_numbers(x[:, 0]):
             first, known = max(first - more, 0), first
             x = np.hstack([self.source.get_data(first, known), x])
         return self._run(x[None], first, start, stop)
@@ -259,8 +261,9 @@ class PreprocessedReader:
         """Source samples (E, C, T) from `first` on -> target samples `start` to `stop`, causes."""
         chain, sfreq, source = self.chain, self.sfreq, self.source
         why: np.ndarray | None = None  # at the source's rate
-        if not np.isfinite(x).all():
-            why = np.where(np.isfinite(x), 0, NON_FINITE).astype(np.uint8)
+        if not are_numbers(x):
+            x = np.where(np.abs(x) <= MAX_ABS_UV, x, np.float32(np.nan))
+            why = np.where(np.isnan(x), NON_FINITE, 0).astype(np.uint8)
         # Padding, saturation, loose electrodes: after a high-pass or a reference they look alive.
         flat = flat_stretches(x if why is None else np.where(why > 0, 1e9, x), source.sfreq)
         if flat is not None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from eegfoundation.tokenizer import MAX_ABS_UV
+
 CAUSES = ("usable", "non-finite", "flat", "BAD annotation", "above artefact_uv")
 """Why a sample is NaN: `PreprocessedReader.read` gives positions in this tuple."""
 NON_FINITE, FLAT, BAD_ANNOTATION, ARTEFACT = 1, 2, 3, 4
@@ -9,6 +11,11 @@ FLAT_UV = 0.1
 """A stretch whose peak-to-peak amplitude (microvolts) is below this carries no EEG."""
 
 FLAT_SECONDS = 1.0  # shortest flat stretch of the source that is unusable
+
+
+def are_numbers(x: np.ndarray) -> bool:
+    """Whether all samples are numbers that a body could give: below a kilovolt, not NaN."""
+    return bool(x.min(initial=0.0) >= -MAX_ABS_UV and x.max(initial=0.0) <= MAX_ABS_UV)
 
 
 def flat_stretches(x: np.ndarray, sfreq: float) -> np.ndarray | None:

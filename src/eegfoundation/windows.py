@@ -17,8 +17,9 @@ import numpy as np
 
 from eegfoundation.errors import PreprocessingError, RecordingError
 from eegfoundation.preprocessing import PreprocessedReader
-from eegfoundation.quality import CAUSES, FLAT, FLAT_UV
+from eegfoundation.quality import CAUSES, FLAT, FLAT_UV, are_numbers
 from eegfoundation.recording import Recording
+from eegfoundation.tokenizer import MAX_ABS_UV
 
 logger = logging.getLogger("eegfoundation")
 
@@ -224,7 +225,8 @@ def _read(recording: Recording, start: int, stop: int) -> tuple[np.ndarray, np.n
     if isinstance(recording.reader, PreprocessedReader):
         return recording.reader.read(start, stop)
     data = np.array(recording.get_data(start, stop), np.float32)
-    data[np.isinf(data)] = np.nan
+    if not are_numbers(data):
+        data[~(np.abs(data) <= MAX_ABS_UV)] = np.nan
     missing = np.isnan(data)
     return data, missing.astype(np.uint8) if missing.any() else None
 

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +194,29 @@ def test_outcome_counts_only_while_everything_fits(
     shard.write_bytes(content)
     write_edf(path, seconds=35)  # the recording has changed
     assert read_outcome(tmp_path / "o", found) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: None} for name in ("recording", "subject", "shard", "sha256", "n_rows", "bytes")),
+        *({"sfreq": "fast"}, {"ch_names": "Cz"}, {"ch_names": [3]}, {"shard": "../x.npy"}),
+        *({"recording": "d/b.edf"}, {"failure": 3, "n_rows": None}),
+    ],
+    ids=str,
+)
+def test_a_damaged_outcome_does_not_count(
+    tmp_path: Path, write_edf: Callable[..., Path], changes: dict[str, Any]
+) -> None:
+    path = write_edf(tmp_path / "d" / "a.edf", seconds=25)
+    found = find_recordings([path])[0]
+    outcome = run(path, tmp_path / "o")
+    account = (tmp_path / "o" / outcome["shard"]).with_suffix(".json")
+    account.write_text(json.dumps({**outcome, **changes}))
+    assert read_outcome(tmp_path / "o", found) is None
+    for name in changes.keys() & outcome.keys():
+        account.write_text(json.dumps({k: v for k, v in outcome.items() if k != name}))
+        assert read_outcome(tmp_path / "o", found) is None
 
 
 def test_shard_names_are_legal_and_unique() -> None:

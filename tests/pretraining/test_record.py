@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from eegfoundation.checksums import write_sums
 from eegfoundation.corpus.reader import Corpus
 from eegfoundation.errors import ConfigError, OutputError
 from eegfoundation.models import SIZES, EEGFoundationConfig
@@ -108,6 +109,23 @@ def test_the_last_finished_checkpoint_is_found_and_unfinished_ones_go(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         *("checkpoint-5", "checkpoint-9", "checkpoint-10", "encoder"),
     }
+
+
+@pytest.mark.parametrize("more", [[], ["trainer_state.json"]])
+def test_a_checkpoint_half_removed_goes_without_a_word(tmp_path, more):
+    """Killed while the old one was being removed, after the new one was written."""
+    gone = ["model.safetensors", *more]
+    for step in (5, 10):
+        folder = checkpoint(tmp_path, step)
+        write_sums(folder, ["model.safetensors", "trainer_state.json"])
+    for name in gone:
+        (tmp_path / "checkpoint-5" / name).unlink()
+    assert record.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert not (tmp_path / "checkpoint-5").exists()
+    for name in gone:
+        (tmp_path / "checkpoint-10" / name).unlink()
+    with pytest.warns(UserWarning, match="checkpoint-10 is damaged and was removed"):
+        assert record.last_checkpoint(tmp_path) is None
 
 
 def test_only_unfinished_checkpoints_are_none(tmp_path):

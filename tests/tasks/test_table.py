@@ -88,6 +88,7 @@ GOOD = "path,subject,label,start,stop\nrec/a.edf,P1,x,0,10\n"
         ("", "no column path, subject, label"),
         ("path,label\na,b\n", "no column subject: expected path, subject, label and optionally"),
         ("path;subject;label\na;b;c\n", "found path;subject;label"),
+        ('"' + GOOD * 9, r"no column path, .* found path,subject,label.{,40}\.\.\.\.$"),
         ("path,subject,label\n\n", "has a header only"),
         (GOOD + "rec/b.edf,P2,,0,10\n", "line 3: label is empty"),
         (GOOD + "rec/b.edf,,y,0,10\n", "line 3: subject is empty"),

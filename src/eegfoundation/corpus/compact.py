@@ -94,6 +94,9 @@ def _load(path: Path) -> dict[str, Any]:
         raise RecordingError(
             f"{path.name} cannot be read as a .npz file of numbers: is it complete?"
         ) from error
+    for name, value in content.items():
+        if not isinstance(value, np.ndarray):  # a member without NumPy's header comes as bytes
+            raise RecordingError(f"{path.name}: {name} is no array; is the file damaged?")
     if missing := sorted({"x", "scale_uv", "ch_names", "sfreq"} - set(content)):
         raise RecordingError(
             f"{path.name} is no compact recording, it has no {', '.join(missing)}: expected x, "

@@ -109,6 +109,15 @@ def record_failure(task: Task, reason: str) -> Outcome:
     return outcome
 
 
+#: What the account of a finished shard holds that others rely on.
+_OF_A_SHARD = {
+    **dict.fromkeys(("subject", "shard", "sha256"), str),
+    **dict.fromkeys(("n_rows", "bytes"), int),
+    "sfreq": float,
+    "ch_names": list,
+}
+
+
 def read_outcome(out: Path, found: FoundRecording, *, verify: bool = False) -> Outcome | None:
     """What is known about a recording: None if it was not processed or has to be again.
 
@@ -124,11 +133,15 @@ def read_outcome(out: Path, found: FoundRecording, *, verify: bool = False) -> O
         outcome: Outcome = json.loads(shard.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # missing or damaged
         return None
-    if not isinstance(outcome, dict):
+    if not isinstance(outcome, dict) or outcome.get("recording") != found.name:
         return None
-    if "failure" in outcome:
+    if isinstance(outcome.get("failure"), str):
         return outcome
-    if not outcome.keys() >= {"bytes", "source_bytes", "sha256", "n_rows", "ch_names", "subject"}:
+    if not all(isinstance(outcome.get(name), kind) for name, kind in _OF_A_SHARD.items()):
+        return None
+    if not all(isinstance(name, str) for name in outcome["ch_names"]):
+        return None
+    if outcome["shard"] != str(shard_path(found.name)) or "source_bytes" not in outcome:
         return None
     if not shard.is_file() or shard.stat().st_size != outcome["bytes"]:
         return None

@@ -118,8 +118,19 @@ def predict_trials(
     -------
     probability : ndarray, shape (n, n_classes)
         float32.
+
+    Raises
+    ------
+    TaskError
+        If the model gives no numbers, as after a training that diverged.
     """
-    return _run(model, trials, index)[0]
+    probability = _run(model, trials, index)[0]
+    if not np.isfinite(probability).all():
+        raise TaskError(
+            "The classifier gives NaN instead of probabilities: its training diverged. Train it "
+            "with a lower learning_rate."
+        )
+    return probability
 
 
 def electrode_shares(

@@ -290,4 +290,4 @@ def _is_foreign(card: Path) -> bool:
 
 def _json(content: Mapping[str, Any]) -> bytes:
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
+    return f"{text}\n".encode(errors="backslashreplace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 import warnings
 from collections import Counter
 from importlib.metadata import version
@@ -71,32 +72,40 @@ def start_run(
 def last_checkpoint(out: Path) -> str | None:
     """Find the checkpoint to go on from; remove those that are unfinished or damaged.
 
-    What a killed run left unfinished goes without a word; of files that differ from their checksums
-    a warning tells.
+    What a killed run left half written, or had half removed, goes without a word; of files that
+    differ from their checksums a warning tells.
     """
-    finished = {}
-    for folder in out.glob("checkpoint-*"):
-        try:
-            state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-            step = int(state["global_step"])
-        # written last but the checksums; whole or not, what a damaged one says is no number
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            if damaged := damaged_files(folder):
-                _say_damaged(folder, damaged)
-            shutil.rmtree(folder)
-            continue
-        finished[step] = folder
-    with_sums = {step for step, folder in finished.items() if listed(folder)}
-    for step, folder in sorted(finished.items(), reverse=True):
-        damaged = damaged_files(folder)
-        if damaged:
-            _say_damaged(folder, damaged)
-        # Where others have checksums, the one without was just being written. Where none has, a
-        # version wrote them that knew no checksums.
-        if damaged or (with_sums and step not in with_sums):
-            shutil.rmtree(folder)
-            del finished[step]
-    return str(finished[max(finished)]) if finished else None
+    steps = {folder: _step_of(folder) for folder in out.glob("checkpoint-*")}
+    damaged = {folder: damaged_files(folder) for folder in steps}
+    whole = {folder: step for folder, step in steps.items() if step >= 0 and not damaged[folder]}
+    # Where others have checksums, the one without was just being written. Where none has, a
+    # version wrote them that knew no checksums.
+    with_sums = {folder: step for folder, step in whole.items() if listed(folder)}
+    kept = with_sums if any(map(listed, steps)) else whole
+    last = max(kept.values(), default=-1)
+    for folder in steps.keys() - kept.keys():
+        # Nothing changed, files missing, a later one whole: that one was taking its place.
+        gone = not any((folder / name).exists() for name in damaged[folder])
+        if damaged[folder] and not (gone and _number(folder) < last):
+            _say_damaged(folder, damaged[folder])
+        shutil.rmtree(folder)
+    return str(max(kept, key=kept.__getitem__)) if kept else None
+
+
+def _number(folder: Path) -> int:
+    """Step in the name of a checkpoint."""
+    digits = folder.name.removeprefix("checkpoint-")
+    return int(digits) if digits.isdecimal() else sys.maxsize
+
+
+def _step_of(folder: Path) -> int:
+    """Step at which a checkpoint was written; -1 if it does not say."""
+    try:
+        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        return int(state["global_step"])
+    # written last but the checksums; whole or not, what a damaged one says is no number
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return -1
 
 
 def _say_damaged(folder: Path, files: list[str]) -> None:

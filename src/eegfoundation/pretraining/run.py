@@ -143,6 +143,11 @@ def pretrain(
         dataset.corpus.verify(
             progress=None, rank=arguments.process_index, world_size=arguments.world_size
         )
+    if batch_size > len(dataset.corpus):
+        raise ConfigError(
+            f"batch_size={batch_size} is more than the corpus has windows, {len(dataset.corpus)}; "
+            "choose a smaller one, or build a larger corpus."
+        )
     n_windows = steps * arguments.train_batch_size * gradient_accumulation * arguments.world_size
     dataset.n_epochs = math.ceil(n_windows / len(dataset.corpus))
     torch.manual_seed(seed)

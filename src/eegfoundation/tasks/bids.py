@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING
 
 from eegfoundation.errors import TaskError
 from eegfoundation.tasks.files import spans_at_events
-from eegfoundation.tasks.table import check_classes, check_window, open_recording, plain, read_table
+from eegfoundation.tasks.table import (
+    check_classes,
+    check_window,
+    named,
+    open_recording,
+    plain,
+    read_table,
+)
 from eegfoundation.tasks.task import LabelledRecording, Span, Task
 
 if TYPE_CHECKING:
@@ -121,7 +128,7 @@ def _events(path: Path) -> list[tuple[float, str]]:
     if missing := [name for name in ("onset", "trial_type") if name not in header]:
         raise TaskError(
             f"{path.name} has no column {', '.join(missing)}: expected onset, duration and "
-            f"trial_type, found {', '.join(header)}."
+            f"trial_type, found {named(header)}."
         )
     events = []
     for line, values in rows:

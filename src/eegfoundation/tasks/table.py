@@ -76,7 +76,7 @@ def task_from_table(
     if missing := [name for name in _NEEDED if name not in header]:
         raise TaskError(
             f"{path.name} has no column {', '.join(missing)}: expected {', '.join(_NEEDED)} and "
-            f"optionally {', '.join(_OPTIONAL)}, found {', '.join(header)}."
+            f"optionally {', '.join(_OPTIONAL)}, found {named(header)}."
         )
     if not lines:
         raise TaskError(f"{path.name} has a header only; expected one labelled span per row.")
@@ -112,7 +112,7 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, Mapping[str, str]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, delimiter=delimiter, restval="")
-            header = [name.strip() for name in reader.fieldnames or ()]
+            header = [" ".join(name.split()) for name in reader.fieldnames or ()]
             reader.fieldnames = header
             rows = []
             for values in reader:
@@ -124,6 +124,12 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, Mapping[str, str]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise TaskError(f"{path.name} cannot be read as a table in UTF-8: {error}.") from error
     return header, [(line, values) for line, values in rows if any(values.values())]
+
+
+def named(header: list[str]) -> str:
+    """Columns for a sentence; with a quote that nobody closed, one is the whole table."""
+    names = [name if len(name) <= 60 else f"{name[:40]}..." for name in header[:20]]
+    return ", ".join([*names, "..."] if len(header) > 20 else names) or "none"
 
 
 def check_classes(name: str, classes: Sequence[str]) -> tuple[str, ...]:
