@@ -19,7 +19,18 @@ def test_an_earlier_run_is_found_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "5", '{"settings": 3}', "{}", "[" * 100_000, b"\xff\xfe\x00"]
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "5",
+        '{"settings": 3}',
+        "{}",
+        "[" * 100_000,
+        '{"settings": {"a": NaN}}',
+        b"\xff\xfe\x00",
+    ],
 )
 def test_what_is_no_account_is_refused(tmp_path, content):
     path = tmp_path / runs.RUN

@@ -199,6 +199,27 @@ def _(folder: Path, stem: str) -> Path:
     return path
 
 
+@damage("FIF: a tag that leads back to the first", REFUSAL)
+def _(folder: Path, stem: str) -> Path:
+    path = fif(folder / f"{stem}_raw.fif")
+    put(path, 52, struct.pack(">i", -1))  # no directory: it is read from tag to tag
+    second = 36 + 16 + 4
+    return put(path, second + 12, struct.pack(">i", 36))
+
+
+@damage("FIF, gzipped: a bomb behind a sound beginning", REFUSAL)
+def _(folder: Path, stem: str) -> Path:
+    path = folder / f"{stem}_raw.fif.gz"
+    content = bytearray(fif(folder / f"{stem}_raw.fif").read_bytes()[:56])
+    content[52:56] = struct.pack(">i", -1)
+    (folder / f"{stem}_raw.fif").unlink()
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        file.write(content)
+        for _ in range(60):
+            file.write(bytes(50_000_000))
+    return path
+
+
 @damage("FIF: a tag of 2 GB", REFUSAL)
 def _(folder: Path, stem: str) -> Path:
     path = fif(folder / f"{stem}_raw.fif")

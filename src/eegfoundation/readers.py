@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from eegfoundation.edf import read_edf
+from eegfoundation.egi import read_egi
 from eegfoundation.errors import EEGFoundationError, RecordingError
+from eegfoundation.fif import read_fif
 from eegfoundation.gdf import read_gdf
 from eegfoundation.isolated import read_isolated, refuse_bomb
 from eegfoundation.paths import check_path
@@ -327,17 +329,6 @@ ISOLATED: dict[str, Callable[[Path, ReadingReport], Any]] = {
 }
 
 
-def _read_fif(path: Path, wanted: Sequence[str], report: ReadingReport) -> Any:
-    import mne
-
-    content = mne.what(path)
-    if content == "raw":
-        return mne.io.read_raw_fif(path)
-    if content == "epochs":
-        return mne.read_epochs(path, proj=False, preload=False)
-    raise RecordingError(f"{path.name} holds {content}: expected a recording or epochs.")
-
-
 def _by(reader: str) -> _Reader:
     """Read with `mne.io.<reader>`, which is looked up on use because MNE is slow to import."""
 
@@ -361,13 +352,13 @@ _FORMATS = (
     _Format("BrainVision", (".vhdr", ".ahdr"), _starts(b"Brain Vision", b"BrainVision"),
             _read_brainvision),
     _Format("EEGLAB", (".set",), _starts(b"MATLAB"), _isolated),
-    _Format("FIF", (".fif", ".fif.gz"), _starts(b"\0\0\0\x64\0\0\0\x1f", b"\x1f\x8b"), _read_fif),
+    _Format("FIF", (".fif", ".fif.gz"), _starts(b"\0\0\0\x64\0\0\0\x1f", b"\x1f\x8b"), read_fif),
     _Format("GDF", (".gdf",), _starts(b"GDF "), read_gdf),
     _Format("Neuroscan", (".cnt",), _starts(b"Version 3.0"), _read_cnt),
     _Format("ANT", (".cnt",), lambda h: _starts(b"RIFF", b"RF64")(h) and b"CNT" in h[:16],
             _isolated),
     _Format("EGI raw", (".raw",), lambda h: 2 <= int.from_bytes(h[:4], "big") <= 7,
-            _by("read_raw_egi")),
+            read_egi),
     _Format("EGI mff", (".mff",), lambda h: not h, _by("read_raw_egi")),
     _Format("Nihon Kohden", (".eeg",), _is_nihon, _by("read_raw_nihon")),
     _Format("Persyst", (".lay",), _starts(b"[FileInfo]"), _by("read_raw_persyst")),

@@ -36,7 +36,7 @@ def earlier_run(folder: Path, kind: str, **parts: type) -> dict[str, Any] | None
             raise ConfigError(f"{folder} has checkpoints but no {RUN}; choose another folder.")
         return None
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError):
         run = None
     if not isinstance(run, dict) or not all(
@@ -44,6 +44,10 @@ def earlier_run(folder: Path, kind: str, **parts: type) -> dict[str, Any] | None
     ):
         raise OutputError(f"{path} is damaged, or not of {kind}; choose another folder.")
     return run
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def refuse_changes(folder: Path, changed: list[str]) -> None:

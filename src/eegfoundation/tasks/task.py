@@ -370,10 +370,11 @@ def _cut(recording: Recording, span: Span, task: Task, name: str) -> np.ndarray:
     n_times = round(task.window * recording.sfreq)
     end = recording.n_times / recording.sfreq
     begin = span.start if span.start >= 0 else end + span.start
-    start, stop = round(begin * recording.sfreq), recording.n_times
+    beyond = end + 1  # what lies further away is as wrong, and may be no number of samples
+    start, stop = round(max(-1, min(begin, beyond)) * recording.sfreq), recording.n_times
     if span.stop is not None:  # rounded as a length, or equal spans would differ by a sample
         length = span.stop - begin if span.stop >= 0 else end + span.stop - begin
-        stop = start + round(length * recording.sfreq)
+        stop = start + round(max(-1, min(length, beyond)) * recording.sfreq)
     # labels are rounded to whole samples of another rate: one too many is no mistake
     stop = recording.n_times if recording.n_times < stop <= recording.n_times + 1 else stop
     if not 0 <= start < stop <= recording.n_times:
