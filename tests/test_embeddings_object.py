@@ -1,4 +1,7 @@
-"""What holds the embeddings of a recording: averages, tables, files."""
+"""What holds the embeddings of a recording: averages, tables, files.
+
+Not named after its module alone: pytest refuses two test files of one name, and models/ has one.
+"""
 
 import json
 import zipfile
