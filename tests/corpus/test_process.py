@@ -219,6 +219,14 @@ def test_a_damaged_outcome_does_not_count(
         assert read_outcome(tmp_path / "o", found) is None
 
 
+def test_a_rate_in_whole_numbers_is_a_rate(tmp_path: Path, write_edf: Callable[..., Path]) -> None:
+    path = write_edf(tmp_path / "d" / "a.edf", seconds=25)
+    outcome = run(path, tmp_path / "o")
+    account = (tmp_path / "o" / outcome["shard"]).with_suffix(".json")
+    account.write_text(json.dumps({**outcome, "sfreq": int(outcome["sfreq"])}))
+    assert read_outcome(tmp_path / "o", find_recordings([path])[0]) is not None
+
+
 def test_shard_names_are_legal_and_unique() -> None:
     odd = ["d/a b?.edf", "d/a_b_.edf", f"d/{'x' * 300}.edf", "d/Ä.edf", "d2/a b?.edf"]
     paths = [shard_path(name) for name in odd]

@@ -110,10 +110,10 @@ def record_failure(task: Task, reason: str) -> Outcome:
 
 
 #: What the account of a finished shard holds that others rely on.
-_OF_A_SHARD = {
+_OF_A_SHARD: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("subject", "shard", "sha256"), str),
     **dict.fromkeys(("n_rows", "bytes"), int),
-    "sfreq": float,
+    "sfreq": (int, float),
     "ch_names": list,
 }
 
