@@ -73,8 +73,9 @@ VARIANTS = [
         {"token_weight": 1.0, "spectrum_weight": 0.0, "window_weight": 0.0},
     ),
     Variant("no-spectrum", "positions need not tell their spectrum", {"spectrum_weight": 0.0}),
-    Variant("no-window", "the context vector need not tell the window's", {"window_weight": 0.0}),
-    Variant("pooling-mean", "no deviations in the context vector", model={"pooling": "mean"}),
+    Variant("no-window", "the spectrum of the window need not be told", {"window_weight": 0.0}),
+    Variant("pooling-mean", "context vector of the last layer", model={"pooling": "mean"}),
+    Variant("pooling-mean-std", "and deviations of it", model={"pooling": "mean_std"}),
     Variant(
         "learning-rate-5e-4", "published rate: does the start survive?", {"learning_rate": 5e-4}
     ),

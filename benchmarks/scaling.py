@@ -148,7 +148,7 @@ def multiply_adds(
     total += n_masked * (d * e * p + asked * e * config.vocab_size)
     if objective.wants_spectra:
         targets = 2 * N_SPECTRAL_BINS
-        total += n * d * targets + config.context_size * (1 + len(QUANTILES)) * targets
+        total += n * d * targets + 2 * d * (1 + len(QUANTILES)) * targets
     return total
 
 

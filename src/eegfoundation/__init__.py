@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from eegfoundation.report import make_report
     from eegfoundation.tokenizer import AmplitudeTokenizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AmplitudeTokenizer",

@@ -178,3 +178,4 @@ def test_sizes_of_our_own_see_beyond_their_tokens():
 def test_context_size_follows_pooling():
     assert tiny_config(pooling="mean").context_size == 64
     assert tiny_config(pooling="mean_std").context_size == 128
+    assert tiny_config(pooling="mean_first_last").context_size == 128

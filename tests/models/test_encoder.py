@@ -224,8 +224,23 @@ def test_flat_and_missing_channels_are_nan_and_only_those(encoder, time_resolved
 # --- Pooling ------------------------------------------------------------------------------------
 
 
-def test_context_vector_is_the_mean_and_standard_deviation_of_positions(merged):
-    out = merged(tokens(2, 250))
+def pooled(merged, pooling):
+    """The same weights with another context vector."""
+    config = type(merged.config)(**{**merged.config.to_diff_dict(), "pooling": pooling})
+    encoder = EEGFoundationModel(config).eval()
+    encoder.load_state_dict(merged.state_dict())
+    return encoder(tokens(2, 250), output_hidden_states=True)
+
+
+def test_context_vector_is_the_mean_of_positions_after_the_first_and_the_last_layer(merged):
+    out = merged(tokens(2, 250), output_hidden_states=True)
+    _embedded, first, last = (states.mean(1) for states in out.hidden_states)
+    assert distance(first, last) > 0.01
+    assert distance(out.pooler_output, torch.cat([first, last], dim=-1)) < 1e-5
+
+
+def test_context_vector_can_be_the_mean_and_standard_deviation_of_positions(merged):
+    out = pooled(merged, "mean_std")
     mean = out.last_hidden_state.mean(1)
     std = out.last_hidden_state.std(1, correction=0)
     assert distance(out.pooler_output, torch.cat([mean, std], dim=-1)) < 1e-5

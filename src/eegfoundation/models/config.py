@@ -16,6 +16,8 @@ from eegfoundation.models.strict_config import StrictConfig
 from eegfoundation.preprocessing import Preprocessing
 from eegfoundation.tokenizer import AmplitudeTokenizer
 
+POOLINGS = ("mean", "mean_std", "mean_first_last")
+
 
 class EEGFoundationConfig(StrictConfig):
     """Configuration of the temporal encoder.
@@ -36,8 +38,9 @@ class EEGFoundationConfig(StrictConfig):
     tokens_seen : int | None
         Tokens that a position is made of: its own and equally many on both sides. None means its
         own, and with one token per position nothing else is possible.
-    pooling : {"mean", "mean_std"}
-        How positions become the context vector: their mean, or mean and standard deviation.
+    pooling : {"mean", "mean_std", "mean_first_last"}
+        How positions become the context vector: their mean; mean and standard deviation; or the
+        mean after the first and the mean after the last layer, side by side.
     max_position_embeddings : int
         Positions of a pretraining window. Rotary positions need no table: any length is accepted.
     type_vocab_size : int
@@ -126,8 +129,8 @@ class EEGFoundationConfig(StrictConfig):
                 f"hidden_size={self.hidden_size} must be an even multiple of "
                 f"num_attention_heads={self.num_attention_heads} for rotary positions."
             )
-        if self.pooling not in ("mean", "mean_std"):
-            raise ConfigError(f"pooling={self.pooling!r}; choose 'mean' or 'mean_std'.")
+        if self.pooling not in POOLINGS:
+            raise ConfigError(f"pooling={self.pooling!r}; choose one of {POOLINGS}.")
 
     @property
     def merges_tokens(self) -> bool:
@@ -137,7 +140,7 @@ class EEGFoundationConfig(StrictConfig):
     @property
     def context_size(self) -> int:
         """Width of the context vector, E."""
-        return self.hidden_size * (2 if self.pooling == "mean_std" else 1)
+        return self.hidden_size * (1 if self.pooling == "mean" else 2)
 
 
 #: Named sizes. ``published`` is the 512-wide embedding encoder of the publication, ``base`` its
@@ -152,7 +155,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "embedding_size": 16,
         "tokens_per_position": 25,
         "tokens_seen": 75,
-        "pooling": "mean_std",
+        "pooling": "mean_first_last",
         "max_position_embeddings": 80,
         "type_vocab_size": 0,
         "hidden_dropout_prob": 0.0,
@@ -167,7 +170,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "embedding_size": 16,
         "tokens_per_position": 50,
         "tokens_seen": 200,
-        "pooling": "mean_std",
+        "pooling": "mean_first_last",
         "max_position_embeddings": 40,
         "type_vocab_size": 0,
         "hidden_dropout_prob": 0.0,
@@ -182,7 +185,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "embedding_size": 16,
         "tokens_per_position": 50,
         "tokens_seen": 200,
-        "pooling": "mean_std",
+        "pooling": "mean_first_last",
         "max_position_embeddings": 40,
         "type_vocab_size": 0,
         "hidden_dropout_prob": 0.0,

@@ -280,7 +280,7 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
             states.append(x)
         return BaseModelOutputWithPooling(
             last_hidden_state=x,
-            pooler_output=self._pool(x, valid),
+            pooler_output=self._pool(states, valid),
             hidden_states=tuple(states) if output_hidden_states else None,
         )
 
@@ -319,16 +319,21 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
         valid = F.pad(attention_mask.bool(), (0, -input_ids.shape[1] % per_position))
         return valid.unflatten(1, (-1, per_position)).any(-1)
 
-    def _pool(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """(B, N, D) -> context vector (B, E) over the valid positions, in float32 or better."""
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+    def _pool(self, states: list[Tensor], valid: Tensor | None) -> Tensor:
+        """Embeddings and states (B, N, D) of every layer -> context vector (B, E) over the valid
+        positions, in float32 or better."""
+        first, last = states[1], states[-1]
+        precise = torch.promote_types(last.dtype, torch.float32)
         if valid is None:
-            weight = torch.full(x.shape[:2], 1 / x.shape[1], dtype=x.dtype, device=x.device)
+            weight = torch.full(last.shape[:2], 1 / last.shape[1], dtype=precise, device=last.device)
         else:
-            weight = valid.to(x.dtype) / valid.sum(1, keepdim=True).clamp(min=1)
+            weight = valid.to(precise) / valid.sum(1, keepdim=True).clamp(min=1)
         weight = weight.unsqueeze(-1)
-        mean = (x * weight).sum(1)
+        mean = (last.to(precise) * weight).sum(1)
         if self.config.pooling == "mean":
             return mean
-        variance = ((x - mean.unsqueeze(1)).square() * weight).sum(1)
+        if self.config.pooling == "mean_first_last":
+            # what the first layer hears is plainer, and needs fewer labels to be read
+            return torch.cat([(first.to(precise) * weight).sum(1), mean], dim=-1)
+        variance = ((last.to(precise) - mean.unsqueeze(1)).square() * weight).sum(1)
         return torch.cat([mean, (variance + self.config.layer_norm_eps).sqrt()], dim=-1)

@@ -2,14 +2,14 @@
 
 Guessing masked amplitude tokens alone teaches mostly the slow activity that dominates amplitude
 (docs/experiments.md). Two further heads ask for what EEG is read by: from every position, the log
-power of the second around it in one-hertz bins; from the context vector, that of the whole window,
-its mean and its quantiles over time, which tell bursts from steady rhythms. Every spectrum is asked
+power of the second around it in one-hertz bins; from the mean and the deviation of all positions,
+that of the whole window, its mean and its quantiles over time, which tell bursts from steady
+rhythms. Every spectrum is asked
 for twice: as its level, and as its contrast to the bins around, because the level alone makes up
 nine tenths of the variance and the peaks would hardly count. The heads are thrown away after
 pretraining, except the masked-token head.
 
-Shape legend: B batch (one channel's window per row), T samples, N positions, D width, E context
-width, K = 70 one-hertz bins, P tokens per position, M masked positions.
+Shape legend: B batch (one channel's window per row), T samples, N positions, D width, K = 70 one-hertz bins, P tokens per position, M masked positions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
 from eegfoundation.errors import ConfigError
@@ -49,7 +48,7 @@ class Objective:
     spectrum_weight: float = 1.0
     """Mean squared error of each position's spectrum."""
     window_weight: float = 1.0
-    """Mean squared error of the window's spectra, from the context vector."""
+    """Mean squared error of the window's spectra."""
     ordinal_sigma: float = 0.0
     """Standard deviation, in bins, of the target around the true bin; 0: plain cross-entropy."""
     token_stride: int = 5
@@ -111,7 +110,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         self.head = MaskedLMHead(config)
         n_targets = 2 * N_SPECTRAL_BINS
         self.spectrum_head = nn.Linear(config.hidden_size, n_targets)
-        self.window_head = nn.Linear(config.context_size, (1 + len(QUANTILES)) * n_targets)
+        self.window_head = nn.Linear(2 * config.hidden_size, (1 + len(QUANTILES)) * n_targets)
         sfreq = self.encoder.preprocessing.sfreq
         if self.objective.wants_spectra and round(sfreq) < 2 * N_SPECTRAL_BINS:
             raise ConfigError(
@@ -148,7 +147,7 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         loss = weights.token_weight * token_loss
         output = PreTrainingOutput(loss, token_loss.detach(), accuracy)
         if weights.wants_spectra:
-            local, window = self._spectral_losses(signal, encoded)
+            local, window = self._spectral_losses(signal, encoded.last_hidden_state)
             output.loss = loss + weights.spectrum_weight * local + weights.window_weight * window
             output.spectrum_loss, output.window_loss = local.detach(), window.detach()
         return output
@@ -186,17 +185,16 @@ class EEGFoundationForPreTraining(EEGFoundationPreTrainedModel):
         near = (targets.unsqueeze(1) + reach).clamp(0, N_BINS - 1)
         return -(log_p.gather(1, near) * (weight / weight.sum())).sum() / n_asked, accuracy
 
-    def _spectral_losses(
-        self, signal: Tensor, encoded: BaseModelOutputWithPooling
-    ) -> tuple[Tensor, Tensor]:
+    def _spectral_losses(self, signal: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """Errors of the position-wise and the window-wise log spectrum, where all is usable."""
-        states, context = encoded.last_hidden_state, encoded.pooler_output
         usable = signal.abs() <= MAX_ABS_UV  # False for NaN, as in the tokenizer
         signal = signal.where(usable, 0.0)
         power = short_time_power(signal, self.encoder.preprocessing.sfreq, states.shape[1])
         guesses = _HEAD_GAIN * self.spectrum_head(states).float()
         local = (guesses - position_targets(power)).square().mean((1, 2))
-        guesses = _HEAD_GAIN * self.window_head(context).float()
+        variance, mean = torch.var_mean(states.float(), dim=1, correction=0)
+        deviation = (variance + self.config.layer_norm_eps).sqrt()
+        guesses = _HEAD_GAIN * self.window_head(torch.cat([mean, deviation], dim=-1)).float()
         window = (guesses - window_targets(power)).square().mean(1)
         whole = usable.all(1)
         return (local * whole).mean(), (window * whole).mean()
@@ -237,7 +235,7 @@ def position_targets(power: Tensor) -> Tensor:
 
 
 def window_targets(power: Tensor) -> Tensor:
-    """What the context vector has to tell, from short-time power (B, N, K): (B, 4 * 2 K).
+    """What a window has to tell, from short-time power (B, N, K): (B, 4 * 2 K).
 
     Log of the mean power, and quantiles of the log power over time.
     """
