@@ -1,94 +1,96 @@
+import json
+import sys
+
 import frozen_probe
 import numpy as np
 import pytest
-from frozen_probe import ONE_HERTZ, Outcome, Task
-from sklearn.linear_model import LogisticRegression
 
-RNG = np.random.default_rng(0)
-
-
-def made_up_task(n_subjects=10, n_each=8, n_features=300, signal=1.5):
-    """Two classes that differ along one direction; every subject with an offset of their own."""
-    subject = np.repeat(np.arange(n_subjects), 2 * n_each)
-    y = np.tile(np.repeat([0, 1], n_each), n_subjects)
-    x = (
-        RNG.normal(size=(len(y), n_features))
-        + 3 * RNG.normal(size=(n_subjects, n_features))[subject]
-    )
-    x[:, 0] = signal * 10 * y + RNG.normal(size=len(y))
-    return x, Task("made up", x[:, None], y, subject, subject, [8, 9])
+from eegfoundation.evaluation.scores import Predictions
+from evaluation_helpers import make_trials
+from shared_data import shared_path
 
 
-def test_the_rotation_changes_no_prediction():
-    x, task = made_up_task()
-    train, asked = x[:80], x[80:]
-    turned, turned_asked = frozen_probe.rotated(train, asked)
-    assert turned.shape[1] < len(train) < x.shape[1]
-    scale = train.std(0) * x.shape[1] ** 0.5
-    plain, plain_asked = (train - train.mean(0)) / scale, (asked - train.mean(0)) / scale
-    expected = LogisticRegression(C=10.0, max_iter=5000, tol=1e-8).fit(plain, task.y[:80])
-    found = LogisticRegression(C=10.0, max_iter=5000, tol=1e-8).fit(turned, task.y[:80])
-    np.testing.assert_allclose(
-        found.decision_function(turned_asked), expected.decision_function(plain_asked), atol=1e-4
-    )
+def predictions_of(guess, y, subject):
+    log_proba = np.log(np.where(np.eye(2)[guess] == 1, 0.9, 0.1))
+    return Predictions(log_proba=log_proba[None], y=y, subject=subject)
 
 
-def test_few_features_stay_as_they_are():
-    x, _ = made_up_task(n_features=5)
-    train, _ = frozen_probe.rotated(x, x)
-    assert train.shape == x.shape
-    np.testing.assert_allclose((train**2).sum(1).mean(), 1)  # of mean square 1 altogether
+def test_the_table_gives_means_over_tasks_and_pairs_subjects():
+    y, subject = np.tile([0, 1], 40), np.repeat(np.arange(10), 8)
+    right, half = (predictions_of(guess, y, subject) for guess in (y, 0 * y))
+    ours, theirs = ("ours", "small", "none"), ("baseline", "band power", "none")
+    tasks = {"stress": {theirs: half, ours: right}, "ssvep": {theirs: right, ours: right}}
+    other, own = frozen_probe.table(tasks)
+    assert (other["stress"], other["ssvep"], other["mean"]) == (0.5, 1.0, 0.75)
+    assert other["ours_above"] == 0.25
+    # whoever is drawn, ours is 0.5 above on one task and 0 on the other
+    assert other["interval"] == [0.25, 0.25]
+    assert own["mean"] == 1.0
+    assert "ours_above" not in own
+    assert (own["stress_auroc"], own["standardised"]) == (1.0, False)
 
 
-def test_constant_features_are_no_trouble():
-    x, _ = made_up_task(n_features=5)
-    x[:, 2] = 7
-    assert np.isfinite(frozen_probe.rotated(x, x)[0]).all()
+DESIGN, TEST = set(range(1, 9)), set(range(9, 13))
 
 
-def test_a_probe_finds_what_is_there_and_nothing_in_noise():
-    x, task = made_up_task(n_features=20)
-    found = frozen_probe.probe(x, task, "test")
-    assert found.accuracy() > 0.95
-    assert set(found.subject) == {8, 9}
-    assert set(frozen_probe.probe(x, task, "design").subject) == set(range(8))
-    shuffled = task._replace(y=RNG.permutation(task.y))
-    assert abs(frozen_probe.probe(x, shuffled, "test").accuracy() - 0.5) < 0.25  # 32 windows: 3 sd
+def numbers(subjects):
+    return {int(name[-2:]) for name in subjects}
 
 
-def test_test_subjects_decide_nothing_for_design():
-    x, task = made_up_task()
-    before = frozen_probe.probe(x, task, "design")
-    is_test = np.isin(task.subject, task.test)
-    x[is_test] = 1e3 * RNG.normal(size=x[is_test].shape)
-    after = frozen_probe.probe(x, task._replace(y=np.where(is_test, 0, task.y)), "design")
-    np.testing.assert_array_equal(before.guess, after.guess)
+@pytest.mark.parametrize(("split", "expected"), [("design", DESIGN), ("test", TEST)])
+def test_who_is_tested_and_what_is_compared(split, expected, encoder):
+    material, folds = frozen_probe.load("ssvep", shared_path("compact"), encoder, split)
+    tested = np.concatenate([fold.test for fold in folds])
+    assert numbers(material.given.subject[tested]) == expected
+    for fold in folds:
+        learnt = numbers(material.given.subject[fold.design])
+        assert learnt <= DESIGN, "test subjects decide nothing"
+        assert not learnt & numbers(material.given.subject[fold.test])
+    if split == "design":
+        assert numbers(material.given.subject) == DESIGN
+    rows = frozen_probe.rows_of(material)
+    assert {row.kind for row in rows} == {"baseline", "random twin", "ours"}
+    assert {row.alignment for row in rows} == {"none", "standardise"}
+    assert {row.model for row in rows if row.kind == "baseline"} == {
+        f"band power, {bins}{kind}" for bins in ("1-Hz bins", "7 bands") for kind in ("", ", Welch")
+    }
 
 
-def test_standardised_features_have_no_session():
-    x, task = made_up_task()
-    found = frozen_probe.standardised(x, task.session)
-    for session in np.unique(task.session):
-        part = found[task.session == session]
-        np.testing.assert_allclose(part.mean(0), 0, atol=1e-9)
-        np.testing.assert_allclose(part.std(0), 1, atol=1e-4)
+def test_the_last_line_is_json(encoder, monkeypatch, capsys):
+    """The command, on one task, with a small encoder and without band power."""
+    monkeypatch.setattr("eegfoundation.probe.PENALTIES", (0.1, 1.0))
+    monkeypatch.setattr(frozen_probe, "N_TWINS", 2)
+    monkeypatch.setattr(frozen_probe, "load_encoder", lambda _name: encoder)
+    monkeypatch.setattr(frozen_probe, "TASKS", {"ssvep": frozen_probe.TASKS["ssvep"]})
+    original = frozen_probe.rows_of
+    monkeypatch.setattr(frozen_probe, "rows_of", lambda material: original(material)[-4:])
+    data = str(shared_path("compact"))
+    monkeypatch.setattr(sys, "argv", ["frozen_probe.py", "--split", "test", "--data", data])
+    frozen_probe.main()
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["split"] == "test"
+    assert len(last["rows"]) == 4
+    for row in last["rows"]:
+        assert 0 <= row["ssvep"] == row["mean"] <= 1
+        low, high = row.get("interval", (0, 0))
+        assert low <= row.get("ours_above", 0) <= high
+    assert sum("interval" not in row for row in last["rows"]) == 2
 
 
-@pytest.mark.parametrize("seconds", [None, 1.0])
-def test_band_power_of_a_sine(seconds):
-    t = np.arange(600) / 200
-    x = np.stack([10 * np.sin(2 * np.pi * 13 * t), 10 * np.sin(2 * np.pi * 21 * t)])[None]
-    power = frozen_probe.band_power(x, ONE_HERTZ, seconds).reshape(2, 45)
-    assert power.argmax(1).tolist() == [12, 20]  # bins from 1 Hz
+def test_design_scores_are_those_of_the_features(encoder, monkeypatch):
+    """A rhythm that tells the classes apart is found, its absence too."""
+    for effect, expected in ((30.0, 1.0), (0.0, 0.5)):
+        made = make_trials(
+            n_subjects=8, effect=effect, n_times=200, preprocessing=encoder.preprocessing
+        )
+        windows = {name: made for name in frozen_probe.TASKS}
+        monkeypatch.setattr(frozen_probe, "design_windows", lambda *_, found=windows: found)
+        scores = frozen_probe.design_scores(encoder, None)
+        assert scores["mean"] == pytest.approx(expected, abs=0.25)
+        assert scores["mean_standardised"] == pytest.approx(expected, abs=0.25)
 
 
-def test_the_bootstrap_pairs_subjects():
-    y = np.tile([0, 1], 40)
-    subject = np.repeat(np.arange(10), 8)
-    right, half = Outcome(y, y, y, subject), Outcome(y, np.zeros(80), y, subject)
-    assert frozen_probe.bootstrap({"a": [right]}, {"a": [right]}) == [0, 0]
-    assert frozen_probe.bootstrap({"a": [right]}, {"a": [half]}) == [0.5, 0.5]
-    assert frozen_probe.bootstrap({"a": [right], "b": [half]}, {"a": [half], "b": [half]}) == [
-        0.25,
-        0.25,
-    ]
+def test_design_windows_are_those_of_the_design_subjects(encoder, monkeypatch):
+    monkeypatch.setattr(frozen_probe, "TASKS", {"ssvep": frozen_probe.TASKS["ssvep"]})
+    windows = frozen_probe.design_windows(shared_path("compact"), encoder.preprocessing)
+    assert numbers(windows["ssvep"].subject) == DESIGN

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import frozen_probe
-import numpy as np
 import objective
 import pytest
 import yaml
@@ -17,6 +16,7 @@ from eegfoundation.cli import build_parser
 from eegfoundation.models import SIZES, EEGFoundationConfig, EEGFoundationModel
 from eegfoundation.models.objective import EEGFoundationForPreTraining, Objective
 from eegfoundation.pretraining import run
+from evaluation_helpers import make_trials
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -140,7 +140,7 @@ def test_a_failed_run_says_how_to_repeat_it(tmp_path, monkeypatch):
 
 def test_from_training_to_the_row(tmp_path, monkeypatch):
     """With stand-ins for what takes long: one step after the other, each once."""
-    trained, loaded = [], []
+    trained, scored = [], 0
 
     def pretrain(folder, settings, model):
         trained.append(folder.name)
@@ -149,27 +149,19 @@ def test_from_training_to_the_row(tmp_path, monkeypatch):
         losses = "step,token_loss,spectrum_loss,window_loss\n50,7,2,3\n100,6,1.5,2.5\n"
         (folder / "metrics.csv").write_text(losses)
 
-    def task(name):
-        def load(data, preprocessing):
-            loaded.append(name)
-            subject = np.repeat(np.arange(5), 8)
-            x = np.random.default_rng(0).normal(0, 20, (40, 2, 200)).astype(np.float32)
-            return frozen_probe.Task(name, x, np.arange(40) % 2, subject, subject, [3, 4])
-
-        return load
+    def windows(data, preprocessing):
+        nonlocal scored
+        scored += 1
+        made = make_trials(n_subjects=3, n_times=200, preprocessing=preprocessing)
+        return dict.fromkeys(frozen_probe.TASKS, made)
 
     monkeypatch.setattr(objective, "pretrain", pretrain)
-    for name in ("stress", "ssvep"):
-        monkeypatch.setattr(frozen_probe, name, task(name))
-    frozen_probe.design_tasks.cache_clear()
+    monkeypatch.setattr(frozen_probe, "design_windows", windows)
     arguments = ["--out", str(tmp_path), "--only", "reference", "spectra-only"]
     objective.main(arguments)
     objective.main(arguments)
     assert trained == ["reference-seed0", "spectra-only-seed0"]
-    assert loaded == ["stress", "ssvep"]
-    for one in frozen_probe.design_tasks(Path("x"), frozen_probe.Preprocessing()):
-        assert sorted(set(one.subject)) == [0, 1, 2]
-        assert len(one.x) == len(one.y) == len(one.session) == 24
+    assert scored == 3  # the second time nothing, and the twin of both is one
     assert [path.parent.name for path in tmp_path.glob("*/twin.json")] == ["reference-seed0"]
     reference, spectra_only = (
         json.loads((tmp_path / name / "score.json").read_text())["found"] for name in trained

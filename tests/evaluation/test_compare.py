@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from evaluation_helpers import make_trials
 
 from eegfoundation.evaluation.compare import as_text, compare
 from eegfoundation.evaluation.folds import make_folds
 from eegfoundation.evaluation.row import Row
+from evaluation_helpers import make_trials
 
 TRIALS = make_trials(n_subjects=6, per_class=20, n_chans=1, n_times=8)
 FOLDS = make_folds(TRIALS, "loso")

@@ -3,7 +3,6 @@ import json
 
 import numpy as np
 import pytest
-from evaluation_helpers import make_trials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from eegfoundation.evaluation.folds import (
 )
 from eegfoundation.evaluation.leakage import check_folds
 from eegfoundation.tasks import Split
+from evaluation_helpers import make_trials
 
 SPLIT = Split(train=("P0", "P1", "P2"), validation=("P3",), test=("P4", "P5"))
 TRIALS = make_trials(n_sessions=3, n_runs=3, n_times=20)

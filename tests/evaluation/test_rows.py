@@ -2,7 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from evaluation_helpers import make_trials
 
 from eegfoundation.errors import TaskError
 from eegfoundation.evaluation.compare import compare
@@ -10,6 +9,7 @@ from eegfoundation.evaluation.folds import PROTOCOLS, make_folds
 from eegfoundation.evaluation.row import ALIGNMENTS, KINDS, Material, Row
 from eegfoundation.evaluation.rows import make_rows
 from eegfoundation.tasks import Split
+from evaluation_helpers import make_trials
 
 
 @pytest.fixture(autouse=True)

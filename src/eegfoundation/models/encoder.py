@@ -321,11 +321,14 @@ class EEGFoundationModel(EEGFoundationPreTrainedModel):
 
     def _pool(self, states: list[Tensor], valid: Tensor | None) -> Tensor:
         """Embeddings and states (B, N, D) of every layer -> context vector (B, E) over the valid
-        positions, in float32 or better."""
+        positions, in float32 or better.
+        """
         first, last = states[1], states[-1]
         precise = torch.promote_types(last.dtype, torch.float32)
         if valid is None:
-            weight = torch.full(last.shape[:2], 1 / last.shape[1], dtype=precise, device=last.device)
+            weight = torch.full(
+                last.shape[:2], 1 / last.shape[1], dtype=precise, device=last.device
+            )
         else:
             weight = valid.to(precise) / valid.sum(1, keepdim=True).clamp(min=1)
         weight = weight.unsqueeze(-1)

@@ -9,7 +9,8 @@ for twice: as its level, and as its contrast to the bins around, because the lev
 nine tenths of the variance and the peaks would hardly count. The heads are thrown away after
 pretraining, except the masked-token head.
 
-Shape legend: B batch (one channel's window per row), T samples, N positions, D width, K = 70 one-hertz bins, P tokens per position, M masked positions.
+Shape legend: B batch (one channel's window per row), T samples, N positions, D width, K = 70
+one-hertz bins, P tokens per position, M masked positions.
 """
 
 from __future__ import annotations
