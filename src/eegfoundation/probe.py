@@ -143,17 +143,18 @@ def _fits(
     """Weights (d, n_classes) and biases (n_classes,) for every penalty."""
     from sklearn.linear_model import LogisticRegression
 
-    turn = None
+    given, turn = x, None
     if x.shape[1] > len(x):
         values, vectors = np.linalg.eigh(x @ x.T)
         kept = values > 1e-9 * values[-1]
-        turn = x.T @ (vectors[:, kept] / np.sqrt(values[kept]))  # (d, rank), orthonormal columns
-        x = vectors[:, kept] * np.sqrt(values[kept])
+        vectors, root = vectors[:, kept], np.sqrt(values[kept])
+        turn = vectors / root  # (n, rank): given.T @ turn has orthonormal columns
+        x = vectors * root
     found = []
     for penalty in penalties:
         model = LogisticRegression(C=penalty, class_weight="balanced", max_iter=5000).fit(x, y)
         weight, bias = model.coef_.T, model.intercept_
         if n_classes == 2:  # one row of coefficients: the second class against the first
             weight, bias = np.hstack([0 * weight, weight]), np.array([0.0, bias[0]])
-        found.append((weight if turn is None else turn @ weight, bias))
+        found.append((weight if turn is None else given.T @ (turn @ weight), bias))
     return found
