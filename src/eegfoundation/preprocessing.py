@@ -101,8 +101,11 @@ class Preprocessing:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
-        """Inverse of `to_dict`; a name that is no setting raises `ConfigError`."""
+    def from_dict(cls, values: dict[str, Any] | None) -> "Preprocessing":
+        """Inverse of `to_dict`; a name that is no setting raises `ConfigError`. None: defaults."""
+        values = {} if values is None else values
+        if not isinstance(values, dict):
+            raise ConfigError(f"preprocessing is {values!r}; expected settings by their names.")
         known = [f.name for f in fields(cls)]
         if unknown := sorted(set(values) - set(known)):
             raise ConfigError(f"unknown preprocessing settings {unknown}; known are {known}.")

@@ -212,14 +212,17 @@ class AmplitudeTokenizer:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AmplitudeTokenizer:
-        """Rebuild from `to_dict`; an unknown key is an error.
+    def from_dict(cls, values: dict[str, Any] | None) -> AmplitudeTokenizer:
+        """Rebuild from `to_dict` (None: the defaults); an unknown key is an error.
 
         Raises
         ------
         ConfigError
             If a key is unknown or a value impossible.
         """
+        values = {} if values is None else values
+        if not isinstance(values, dict):
+            raise ConfigError(f"tokenizer is {values!r}; expected settings by their names.")
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise ConfigError(f"Unknown tokenizer settings {sorted(unknown)}; remove them.")

@@ -86,8 +86,8 @@ class EEGFoundationConfig(StrictConfig):
         if self.tokens_seen is None:
             self.tokens_seen = self.tokens_per_position
         # normalised through their classes, so that what is saved is complete and checked
-        self.tokenizer = AmplitudeTokenizer.from_dict(self.tokenizer or {}).to_dict()
-        self.preprocessing = Preprocessing.from_dict(self.preprocessing or {}).to_dict()
+        self.tokenizer = AmplitudeTokenizer.from_dict(self.tokenizer).to_dict()
+        self.preprocessing = Preprocessing.from_dict(self.preprocessing).to_dict()
         super().__post_init__(**kwargs)
         self._check()
 
@@ -122,7 +122,7 @@ class EEGFoundationConfig(StrictConfig):
         self._require_number(0, 1, "hidden_dropout_prob", "attention_probs_dropout_prob")
         self._require_number(0, float("inf"), "initializer_range", "layer_norm_eps")
         self._require_number(1, float("inf"), "rope_theta")
-        if self.hidden_act not in ACT2FN:
+        if not isinstance(self.hidden_act, str) or self.hidden_act not in ACT2FN:
             raise ConfigError(f"hidden_act={self.hidden_act!r} is unknown; 'gelu' is usual.")
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ConfigError(

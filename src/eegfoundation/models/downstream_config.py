@@ -100,7 +100,7 @@ class DownstreamConfig(StrictConfig):
     simulated: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.preprocessing = Preprocessing.from_dict(self.preprocessing or {}).to_dict()
+        self.preprocessing = Preprocessing.from_dict(self.preprocessing).to_dict()
         super().__post_init__(**kwargs)
         self._require_whole(
             1,

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedConfig
 
 from eegfoundation.errors import CheckpointError, ConfigError
@@ -48,9 +49,12 @@ class StrictConfig(PreTrainedConfig):
             raise ConfigError(
                 f"Unknown keys {unknown} in a configuration of {self.model_type!r}; remove them."
             )
+        if not isinstance(self.dtype, str | torch.dtype | None):
+            raise ConfigError(f"dtype={self.dtype!r}; a name such as 'float32' is needed.")
         try:
             super().__post_init__(**kwargs)
-        except (AttributeError, TypeError) as error:  # such as a dtype that PyTorch does not have
+        # such as a dtype that PyTorch does not have, or a label whose key is no number
+        except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"A configuration of {self.model_type!r} cannot be used: {error}."
             ) from error
