@@ -203,7 +203,10 @@ class Corpus:
                 and isinstance(meta["hash"], str)
                 and isinstance(meta["n_windows"], int)
             )
-        except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        except (
+            *(OSError, ValueError, TypeError),
+            *(LookupError, RecursionError, OverflowError),
+        ) as error:
             raise self._changed("corpus.json is damaged") from error
         if not sound:
             raise self._changed("corpus.json is damaged")
