@@ -118,12 +118,13 @@ def table(tasks: dict[str, dict[tuple[str, str, str], Predictions]]) -> list[dic
         found = {task: scores(predictions[key]) for task, predictions in tasks.items()}
         line: dict[str, Any] = {"model": model, "standardised": alignment != "none"}
         line |= {task: _rounded(one["balanced_accuracy"]) for task, one in found.items()}
-        line["mean"] = _rounded(np.mean([one["balanced_accuracy"] for one in found.values()]))
+        mean = np.mean([one["balanced_accuracy"] for one in found.values()])
+        line["mean"] = _rounded(mean)
         line |= {f"{task}_auroc": _rounded(one["auroc"]) for task, one in found.items()}
         if kind != "ours":
             draws = [bootstrap(p[ours[alignment]]) - bootstrap(p[key]) for p in tasks.values()]
             of_ours = [scores(p[ours[alignment]])["balanced_accuracy"] for p in tasks.values()]
-            line["ours_above"] = _rounded(np.mean(of_ours) - line["mean"])
+            line["ours_above"] = _rounded(np.mean(of_ours) - mean)
             line["interval"] = [_rounded(end) for end in interval(np.mean(draws, axis=0))]
         lines.append(line)
     return lines
