@@ -251,6 +251,7 @@ def test_the_same_as_a_process(tmp_path):
         (["--overlap", "10"], "overlap must lie between 0 s and the window"),
         (["--units", "kV"], "units='kV' is unknown"),
         (["--line_freq", "-50"], "line_freq must be a positive number"),
+        (["--line_freq", "1e-320"], "line_freq must be a positive number"),
         (["--sfreq", "123"], "but sfreq=123 was given"),
         (["--ch_names", "[Pz]"], "Pz"),
     ],

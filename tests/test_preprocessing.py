@@ -94,6 +94,7 @@ def test_unknown_setting_is_an_error() -> None:
         ("lowpass", 95.0),
         ("notch", "mains"),
         ("notch", True),
+        ("notch", 1e-320),  # its multiples cannot be counted
         ("reference", "linked ears"),
         ("artefact_uv", 0.0),
     ],

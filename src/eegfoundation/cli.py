@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import threading
@@ -25,7 +24,7 @@ from eegfoundation.conversion import convert_checkpoint
 from eegfoundation.corpus.builder import build_corpus
 from eegfoundation.demo import demo
 from eegfoundation.embedding import embed_files
-from eegfoundation.errors import ConfigError, EEGFoundationError
+from eegfoundation.errors import ConfigError, EEGFoundationError, shortened
 from eegfoundation.evaluation.run import evaluate
 from eegfoundation.export.run import export_model
 from eegfoundation.finetuning.run import finetune
@@ -174,9 +173,7 @@ def _missing_value(command: Callable[..., Any], settings: dict[str, Any]) -> str
 
 
 def _fail(sentence: str) -> int:
-    # A sentence names what it found; where that is thousands of letters long, its ends are enough.
-    sentence = re.sub(r"(\S{120})\S{60,}(\S{120})", r"\1...\2", sentence)
-    print(f"eegfoundation: {sentence}", file=sys.stderr)
+    print(f"eegfoundation: {shortened(sentence)}", file=sys.stderr)
     return 2
 
 

@@ -5,11 +5,25 @@ that sentence and exits with code 2. They are `ValueError`s too, so scikit-learn
 catches those keeps working. `assert` is left for our own bugs.
 """
 
+import re
 from collections.abc import Collection
+
+_LONGEST = 800  # letters of a sentence
+
+
+def shortened(sentence: str) -> str:
+    """A sentence names what it found; where that is thousands of letters, its ends are enough."""
+    sentence = re.sub(r"(\S{120})\S{60,}(\S{120})", r"\1...\2", sentence)
+    if len(sentence) > _LONGEST:
+        sentence = f"{sentence[: _LONGEST // 2]} ... {sentence[-_LONGEST // 2 :]}"
+    return sentence
 
 
 class EEGFoundationError(ValueError):
     """Base of every error that a user can mend."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class RecordingError(EEGFoundationError):

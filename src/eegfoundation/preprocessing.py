@@ -45,6 +45,7 @@ from eegfoundation.recording import Recording
 from eegfoundation.rereferencing import REFERENCES, Reference, design_reference
 from eegfoundation.tokenizer import MAX_ABS_UV
 
+LOWEST_MAINS = 1.0  # Hz; the notch takes out all multiples of it
 #: Settings that whatever works on the same signals has to agree on (a corpus and its encoder, an
 #: encoder and its classifier); mains and artefacts are found anew in every recording.
 DECISIVE_SETTINGS = ("sfreq", "highpass", "lowpass", "reference")
@@ -83,6 +84,10 @@ class Preprocessing:
                 continue
             if not _is_positive(value):
                 raise ConfigError(f"{name} must be a positive number, found {value!r}.")
+        if not isinstance(self.notch, str | None) and self.notch < LOWEST_MAINS:
+            raise ConfigError(
+                f"notch must be at least {LOWEST_MAINS:g} Hz, found {self.notch:g} Hz."
+            )
         if self.sfreq > MAX_SFREQ:
             raise ConfigError(f"sfreq must be at most {MAX_SFREQ:g} Hz, found {self.sfreq:g}.")
         if self.reference not in REFERENCES:
@@ -328,8 +333,11 @@ def _line_freq(
     recording: Recording, settings: Preprocessing, argument: float | None, sample: Excerpt
 ) -> tuple[float | None, str]:
     """Mains frequency and who said so."""
-    if argument is not None and not _is_positive(argument):
-        raise PreprocessingError(f"line_freq must be a positive number of Hz, found {argument!r}.")
+    if argument is not None and not (_is_positive(argument) and argument >= LOWEST_MAINS):
+        raise PreprocessingError(
+            f"line_freq must be a positive number of Hz, at least {LOWEST_MAINS:g}, found "
+            f"{argument!r}."
+        )
     if settings.notch is None:
         if argument is not None:
             raise PreprocessingError(
@@ -340,7 +348,7 @@ def _line_freq(
         return float(argument), "argument"
     if not isinstance(settings.notch, str):
         return float(settings.notch), "settings"
-    if recording.line_freq:
+    if recording.line_freq and recording.line_freq >= LOWEST_MAINS:  # else it is damaged
         return float(recording.line_freq), "file"
     found = None if sample.spectrum is None else line_peak(*sample.spectrum, recording.sfreq)
     return found, "none found" if found is None else "detected"

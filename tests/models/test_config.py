@@ -61,6 +61,7 @@ def test_another_model_type_is_refused(cls):
         {"hidden_act": ["gelu"]},
         {"dtype": [[]]},
         {"dtype": 1e300},
+        {"dtype": "nan"},
         {"id2label": {"a": []}},
         {"tokenizer": []},
         {"preprocessing": [[]]},

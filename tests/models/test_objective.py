@@ -459,6 +459,8 @@ def test_initialisation_does_not_depend_on_the_objective():
         ({"token_weight": -0.1}, "token_weight=-0.1; it must be >= 0"),
         ({"window_weight": float("nan")}, "window_weight=nan"),
         ({"ordinal_sigma": -1.0}, "ordinal_sigma"),
+        ({"ordinal_sigma": 2147483647.0}, "there are 2000 bins"),
+        ({"window_weight": float("inf")}, "window_weight"),
         ({"token_stride": 0}, "token_stride=0; it must be at least 1"),
         ({"token_weight": 0, "spectrum_weight": 0, "window_weight": 0}, "nothing to learn"),
     ],

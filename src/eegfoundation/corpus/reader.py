@@ -22,6 +22,7 @@ import numpy as np
 
 from eegfoundation.corpus.shards import corpus_hash, dequantise, file_sha256, record_dtype
 from eegfoundation.errors import ConfigError, RecordingError
+from eegfoundation.preprocessing import DECISIVE_SETTINGS
 
 _NO_BLOCKING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _LONGEST = 10**8  # samples of a window: more is a damaged number
@@ -199,7 +200,8 @@ class Corpus:
             sound = (
                 0 < int(meta["n_times"]) <= _LONGEST
                 and 0 < float(meta["sfreq"]) < math.inf
-                and isinstance(meta["settings"]["preprocessing"], dict)
+                and isinstance(made_with := meta["settings"]["preprocessing"], dict)
+                and set(DECISIVE_SETTINGS) <= set(made_with)
                 and isinstance(meta["hash"], str)
                 and isinstance(meta["n_windows"], int)
             )

@@ -16,6 +16,7 @@ one-hertz bins, P tokens per position, M masked positions.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import torch
@@ -57,8 +58,13 @@ class Objective:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if not getattr(self, field.name) >= 0:
+            if not 0 <= getattr(self, field.name) < math.inf:
                 raise ConfigError(f"{field.name}={getattr(self, field.name)}; it must be >= 0.")
+        if self.ordinal_sigma > N_BINS:
+            raise ConfigError(
+                f"ordinal_sigma={self.ordinal_sigma}; there are {N_BINS} bins, so it must not be "
+                "larger."
+            )
         if self.token_stride < 1:
             raise ConfigError(f"token_stride={self.token_stride}; it must be at least 1.")
         if self.token_weight == 0 and not self.wants_spectra:

@@ -49,8 +49,6 @@ class StrictConfig(PreTrainedConfig):
             raise ConfigError(
                 f"Unknown keys {unknown} in a configuration of {self.model_type!r}; remove them."
             )
-        if not isinstance(self.dtype, str | torch.dtype | None):
-            raise ConfigError(f"dtype={self.dtype!r}; a name such as 'float32' is needed.")
         try:
             super().__post_init__(**kwargs)
         # such as a dtype that PyTorch does not have, or a label whose key is no number
@@ -58,6 +56,8 @@ class StrictConfig(PreTrainedConfig):
             raise ConfigError(
                 f"A configuration of {self.model_type!r} cannot be used: {error}."
             ) from error
+        if not isinstance(self.dtype, torch.dtype | None):  # "nan" is a name in PyTorch too
+            raise ConfigError(f"dtype={self.dtype!r}; a name such as 'float32' is needed.")
 
     def _require_whole(self, minimum: int, *names: str, maximum: int = _LARGEST) -> None:
         for name in names:
