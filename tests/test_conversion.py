@@ -69,7 +69,8 @@ def test_a_published_classifier_becomes_a_folder_with_its_account(command, tmp_p
     assert model.config.class_names == ["rest", "arithmetic"]
     run = json.loads((tmp_path / "ours" / "run.json").read_text())
     assert run == json.loads((MODELS / "stress_run.json").read_text())
-    assert "| test | 0.712 |" in (tmp_path / "ours" / "README.md").read_text()
+    score = run["scores"]["test"]["balanced_accuracy"]
+    assert f"| test | {score:.3f} |" in (tmp_path / "ours" / "README.md").read_text()
 
     code, _, err = command(*arguments)
     assert code == 2
