@@ -206,8 +206,12 @@ class Corpus:
                 and isinstance(meta["n_windows"], int)
             )
         except (
-            *(OSError, ValueError, TypeError),
-            *(LookupError, RecursionError, OverflowError),
+            OSError,
+            ValueError,
+            TypeError,
+            LookupError,
+            RecursionError,
+            OverflowError,
         ) as error:
             raise self._changed("corpus.json is damaged") from error
         if not sound:

@@ -4,10 +4,9 @@ Guessing masked amplitude tokens alone teaches mostly the slow activity that dom
 (docs/experiments.md). Two further heads ask for what EEG is read by: from every position, the log
 power of the second around it in one-hertz bins; from the mean and the deviation of all positions,
 that of the whole window, its mean and its quantiles over time, which tell bursts from steady
-rhythms. Every spectrum is asked
-for twice: as its level, and as its contrast to the bins around, because the level alone makes up
-nine tenths of the variance and the peaks would hardly count. The heads are thrown away after
-pretraining, except the masked-token head.
+rhythms. Every spectrum is asked for twice: as its level, and as its contrast to the bins around,
+because the level alone makes up nine tenths of the variance and the peaks would hardly count. The
+heads are thrown away after pretraining, except the masked-token head.
 
 Shape legend: B batch (one channel's window per row), T samples, N positions, D width, K = 70
 one-hertz bins, P tokens per position, M masked positions.
