@@ -18,12 +18,20 @@ and scores all positions; ours attends fused, in bf16, and scores the masked pos
 `base_vs_roformer_bf16_step` is the ratio to a RoFormer in bf16 autocast, which is not how it is
 published. Layers are all alike: 6 of the 12 fit into 6 GB; ``--layers 12`` needs 11.
 
-`vs_roformer_step` is the smaller of `small_vs_roformer_step` and `base_vs_roformer_step`. With a
-GPU, `mfu` is the share of its bf16 rate (that of a large matrix product, measured here) that the
-matrix products of `base` reach in a step of ours.
+`vs_roformer_step` is the smaller of `small_vs_roformer_step` and `base_vs_roformer_step`.
+
+On a GPU, `base` is compiled, as by ``pretrain --compile true``, and takes 32 windows at a time
+(RoFormer, whose scores fill the memory, 1; its time is multiplied). `mfu` is the share of
+the GPU's bf16 rate (that of a large matrix product, measured here) that the matrix products of
+`base` reach: three times those of the forward pass, what the backward pass computes again not
+counted. `mfu_without_attention_dropout` is the same with the published dropout of attention scores
+left out, whose random numbers cost the GPU's kernels as much as their products. `mfu_limit` and
+`mfu_limit_without_attention_dropout` are what they would be if linear maps and attention alone
+took time, each as fast as when it runs alone.
 
 Run it on a quiet machine: on a busy one `base_vs_roformer_step` scatters by a factor of three.
-``--threads 1`` takes away the waiting of threads for each other, on both sides.
+``--threads 1`` takes away the waiting of threads for each other, on both sides. On a GPU give
+``--layers 12``.
 
 The last line is JSON: {"vs_roformer_step": ..., "base_vs_roformer_step": ..., ...}.
 """
@@ -31,6 +39,7 @@ The last line is JSON: {"vs_roformer_step": ..., "base_vs_roformer_step": ..., .
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from typing import Any
 
@@ -38,7 +47,7 @@ import scaling
 import torch
 from measure import alternate, in_child, ratio, report, seconds
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn import functional as F
 from transformers import RoFormerConfig, RoFormerForMaskedLM
 
 from eegfoundation.models import SIZES, EEGFoundationConfig
@@ -47,6 +56,7 @@ from eegfoundation.models.masked_lm import EEGFoundationForMaskedLM
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MASK_RATIO = 0.15
 BATCH_SMALL = 32
+BATCH_BASE = {"cpu": 1, "cuda": 32}
 N_TOKENS = 2000  # 10 s at 200 Hz
 
 
@@ -60,10 +70,20 @@ class Step:
     batch : dict of Tensor
     bf16 : bool
         Autocast.
+    compiled : bool
     """
 
-    def __init__(self, model: nn.Module, batch: dict[str, torch.Tensor], *, bf16: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: dict[str, torch.Tensor],
+        *,
+        bf16: bool,
+        compiled: bool = False,
+    ) -> None:
         self.model = model.to(DEVICE).train()
+        if compiled:
+            self.model.compile()
         self.batch = {name: x.to(DEVICE) for name, x in batch.items()}
         self.bf16 = bf16
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -138,29 +158,73 @@ def measure_small(repeats: int, n_tokens: int = N_TOKENS) -> dict[str, float]:
 def measure_base(repeats: int, n_layers: int, n_tokens: int = N_TOKENS) -> dict[str, float]:
     """Published widths, with `n_layers` of its 12 layers."""
     config = EEGFoundationConfig(**{**SIZES["base"], "num_hidden_layers": n_layers})
-    batch = masked_batch(1, n_tokens)
-    ours = Step(EEGFoundationForMaskedLM(config), batch, bf16=True)
+    n_windows, one = BATCH_BASE[DEVICE], masked_batch(1, n_tokens)
+
+    def ours(config: EEGFoundationConfig) -> Step:
+        batch = masked_batch(n_windows, n_tokens)
+        model = EEGFoundationForMaskedLM(config)
+        return Step(model, batch, bf16=True, compiled=DEVICE == "cuda")
+
     theirs = roformer(config, n_tokens)
     runs = {
-        "base": ours,
-        "roformer_bf16": Step(theirs, batch, bf16=True),
-        "roformer": Step(theirs, batch, bf16=False),
+        "base": ours(config),
+        "roformer_bf16": Step(theirs, one, bf16=True),
+        "roformer": Step(theirs, one, bf16=False),
     }
+    without = copy.deepcopy(config)
+    without.attention_probs_dropout_prob = 0.0
+    if DEVICE == "cuda":
+        runs["base_without_attention_dropout"] = ours(without)
     times = alternate(runs, repeats)
     step_s = seconds(times)["base_s"]
     figures = {
-        "base_vs_roformer_step": ratio(times, "roformer", "base"),
-        "base_vs_roformer_bf16_step": ratio(times, "roformer_bf16", "base"),
+        "base_vs_roformer_step": n_windows * ratio(times, "roformer", "base"),
+        "base_vs_roformer_bf16_step": n_windows * ratio(times, "roformer_bf16", "base"),
         "base_layers": n_layers,
         "base_step_s": step_s,
-        "roformer_step_s": seconds(times)["roformer_s"],
-        "base_tokens_per_s": n_tokens / step_s,
+        "roformer_step_s": n_windows * seconds(times)["roformer_s"],
+        "base_tokens_per_s": n_windows * n_tokens / step_s,
     }
     if DEVICE == "cuda":
-        with FlopCounterMode(display=False) as counter:
-            ours()
-        figures["mfu"] = counter.get_total_flops() / step_s / matmul_rate()
+        other_s = seconds(times)["base_without_attention_dropout_s"]
+        flops, rate = n_windows * training_flops(config, n_tokens), matmul_rate(8192, 8192, 8192)
+        figures |= {
+            "mfu": flops / step_s / rate,
+            "mfu_limit": flops / least_seconds(config, n_windows, n_tokens) / rate,
+            "mfu_without_attention_dropout": flops / other_s / rate,
+            "mfu_limit_without_attention_dropout": flops
+            / least_seconds(without, n_windows, n_tokens)
+            / rate,
+            "gpu_tflops": rate / 1e12,
+        }
     return figures
+
+
+def training_flops(config: EEGFoundationConfig, n_tokens: int) -> int:
+    """Of the matrix products in a step on one window: forward, and twice as many backward."""
+    model = EEGFoundationForMaskedLM(config).to(DEVICE)
+    one = {name: x.to(DEVICE) for name, x in masked_batch(1, n_tokens).items()}
+    return 6 * scaling.counted_multiply_adds(model, one)
+
+
+def least_seconds(config: EEGFoundationConfig, n_windows: int, n_tokens: int) -> float:
+    """What linear maps and attention of all layers take on the GPU, each run alone."""
+    d, wide, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
+    n = n_windows * n_tokens
+    linear = 6 * (4 * n * d * d / matmul_rate(n, d, d) + 2 * n * d * wide / matmul_rate(n, d, wide))
+    shape = (n_windows, heads, n_tokens, d // heads)
+    q, k, v = (
+        torch.randn(shape, device=DEVICE, dtype=torch.bfloat16, requires_grad=True)
+        for _ in range(3)
+    )
+    dropout = config.attention_probs_dropout_prob
+
+    def attend() -> None:
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+        torch.autograd.grad(out, (q, k, v), torch.ones_like(out))
+        torch.cuda.synchronize()
+
+    return config.num_hidden_layers * (linear + seconds(alternate({"x": attend}))["x_s"])
 
 
 def peak_of(which: str, n_layers: int) -> None:
@@ -172,16 +236,17 @@ def peak_of(which: str, n_layers: int) -> None:
     step()
 
 
-def matmul_rate(size: int = 8192) -> float:
-    """FLOP/s of a large bf16 matrix product on the GPU."""
-    x = torch.randn(size, size, device=DEVICE, dtype=torch.bfloat16)
+def matmul_rate(n: int, d_in: int, d_out: int) -> float:
+    """FLOP/s of a bf16 matrix product on the GPU."""
+    x = torch.randn(n, d_in, device=DEVICE, dtype=torch.bfloat16)
+    weight = torch.randn(d_out, d_in, device=DEVICE, dtype=torch.bfloat16)
 
     def run() -> None:
         for _ in range(20):
-            x @ x
+            F.linear(x, weight)
         torch.cuda.synchronize()
 
-    return 20 * 2 * size**3 / seconds(alternate({"x": run}))["x_s"]
+    return 20 * 2 * n * d_in * d_out / seconds(alternate({"x": run}))["x_s"]
 
 
 def main() -> None:

@@ -40,6 +40,15 @@ def test_a_tiny_run(monkeypatch):
     assert all(value > 0 for value in figures.values())
 
 
+def test_operations_of_a_training_step(monkeypatch):
+    """A layer's products by hand; three times the forward pass, two operations per product."""
+    monkeypatch.setattr(pretrain_step, "DEVICE", "cpu")
+    config = EEGFoundationConfig(**SMALL_BASE, num_hidden_layers=3)
+    layer = 200 * (4 * 32 * 32 + 2 * 32 * 64) + 2 * 200 * 200 * 32
+    head = 200 * 32 * 32 + 30 * 32 * 2006  # all positions, and the scores of the masked ones
+    assert pretrain_step.training_flops(config, 200) == 6 * (3 * layer + head)
+
+
 def test_a_step_lowers_the_loss():
     torch.manual_seed(0)
     config = EEGFoundationConfig(**SMALL_BASE, num_hidden_layers=1)
