@@ -3,8 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from transformers.activations import ACT2FN
 
-from eegfoundation.models.linear import Linear, has_onednn, linear
+from eegfoundation.models.linear import Linear, activated, has_onednn, linear
 
 needs_onednn = pytest.mark.skipif(
     not has_onednn(torch.float32), reason="this PyTorch has no oneDNN"
@@ -57,6 +58,47 @@ def test_what_goes_which_way():
         assert not calls_of_onednn(lambda: layer(x.double()))
     layer.float()
     assert not calls_of_onednn(lambda: layer(x))  # a gradient may be asked for
+
+
+@given(
+    n_rows=st.integers(1, 70),
+    sizes=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+    seed=st.integers(0, 9),
+)
+def test_gelu_with_the_products_equals_gelu_after_them(n_rows, sizes, dtype, seed):
+    torch.manual_seed(seed)
+    layer, x = Linear(*sizes).to(dtype), 3 * torch.randn(3, n_rows, sizes[0]).to(dtype)
+    linear = F.linear(x.double(), layer.weight.double(), layer.bias.double())
+    with torch.inference_mode():
+        found = activated(layer, ACT2FN["gelu"], x)
+    assert found.dtype == dtype
+    tolerance = torch.finfo(dtype).eps * (sizes[0] + 8)
+    torch.testing.assert_close(found.double(), F.gelu(linear), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["gelu_new", "relu", "silu"])
+def test_another_activation_comes_after(name):
+    layer, x = Linear(16, 8), torch.randn(4, 16)
+    with torch.no_grad():
+        expected = ACT2FN[name](layer(x))
+        assert torch.equal(activated(layer, ACT2FN[name], x), expected)
+
+
+def test_a_layer_that_is_more_than_linear_keeps_its_forward():
+    """As a low-rank addition does, or a hook that wants to see what the layer gives."""
+
+    class More(Linear):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    layer, x, gelu = More(16, 8), torch.randn(4, 16), ACT2FN["gelu"]
+    with torch.no_grad():
+        torch.testing.assert_close(activated(layer, gelu, x), gelu(layer(x)))
+        seen, layer = [], Linear(16, 8)
+        layer.register_forward_hook(lambda *given: seen.append(given[2]))
+        found = activated(layer, gelu, x)
+    torch.testing.assert_close(found, gelu(seen[0]))
 
 
 def test_gradients_are_those_of_the_plain_layer():

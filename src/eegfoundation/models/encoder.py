@@ -31,7 +31,7 @@ from eegfoundation.models.embeddings import (
     fourier_filters,
     ordinal_table,
 )
-from eegfoundation.models.linear import Linear
+from eegfoundation.models.linear import Linear, activated
 from eegfoundation.models.rotary import rotary_tables, rotate
 from eegfoundation.models.sharing import SharedModel, quiet
 from eegfoundation.preprocessing import Preprocessing
@@ -108,7 +108,8 @@ class EncoderLayer(GradientCheckpointingLayer):
 
     def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         x = self.attention_norm(x + self.dropout(self.attention(x, rotary, mask)))
-        return self.output_norm(x + self.dropout(self.fc2(self.activation(self.fc1(x)))))
+        wide = activated(self.fc1, self.activation, x)
+        return self.output_norm(x + self.dropout(self.fc2(wide)))
 
 
 class EEGFoundationPreTrainedModel(SharedModel):
