@@ -202,6 +202,7 @@ def test_outcome_counts_only_while_everything_fits(
         *({name: None} for name in ("recording", "subject", "shard", "sha256", "n_rows", "bytes")),
         *({"sfreq": "fast"}, {"ch_names": "Cz"}, {"ch_names": [3]}, {"shard": "../x.npy"}),
         *({"recording": "d/b.edf"}, {"failure": 3, "n_rows": None}),
+        *({"n_rows": 0}, {"n_rows": 10**400}, {"sha256": "\ud800"}, {"sha256": ""}),
     ],
     ids=str,
 )

@@ -77,6 +77,9 @@ def test_damage_is_noticed(folder: Path) -> None:
         with pytest.raises(RecordingError, match="missing or damaged"):
             read(number)
     index = (folder / "index.csv").read_text().splitlines()
+    (folder / "index.csv").write_text("\n".join([*index[:-1], index[-1].rpartition(",")[0]]))
+    with pytest.raises(RecordingError, match=r"index\.csv is missing or damaged"):
+        Corpus(folder)
     (folder / "index.csv").write_text("\n".join(index[:-1]))
     with pytest.raises(RecordingError, match=r"index\.csv does not belong"):
         Corpus(folder)

@@ -141,13 +141,28 @@ def read_outcome(out: Path, found: FoundRecording, *, verify: bool = False) -> O
         return None
     if not all(isinstance(name, str) for name in outcome["ch_names"]):
         return None
+    if not re.fullmatch("[0-9a-f]{64}", outcome["sha256"]):
+        return None
     if outcome["shard"] != str(shard_path(found.name)) or "source_bytes" not in outcome:
         return None
     if not shard.is_file() or shard.stat().st_size != outcome["bytes"]:
         return None
     if outcome["source_bytes"] != _source_bytes(found.path):
         return None
+    if outcome["n_rows"] != _n_rows(shard):
+        return None
     return None if verify and file_sha256(shard) != outcome["sha256"] else outcome
+
+
+def _n_rows(shard: Path) -> int | None:
+    """Number of records, as the shard's own header says; None if it is damaged."""
+    try:
+        with shard.open("rb") as file:
+            np.lib.format.read_magic(file)
+            (n_rows,), _, dtype = np.lib.format.read_array_header_1_0(file)
+            return n_rows if file.tell() + n_rows * dtype.itemsize == shard.stat().st_size else None
+    except Exception:  # a damaged header, parsed as Python, fails with anything
+        return None
 
 
 def _source_bytes(path: str) -> int | None:

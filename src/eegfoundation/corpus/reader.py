@@ -224,6 +224,8 @@ class Corpus:
         try:
             with (self.path / "index.csv").open(encoding="utf-8", newline="") as file:
                 for row in csv.DictReader(file):
+                    if None in row.values():
+                        raise ValueError("a line has fewer fields than the header")
                     self.recordings.append(row["recording"])
                     self.subjects.append(sys.intern(row["subject"]))
                     self._shards.append(row["shard"])
