@@ -1,6 +1,7 @@
 """Two tables of the same folds in one section of the page: ours, and that of `make baselines`."""
 
 import hashlib
+import json
 
 import pytest
 
@@ -73,4 +74,12 @@ def test_peers_of_other_folds_are_refused(results):
     make_page(results)
     (results / "toy-ours.json").unlink()
     with pytest.raises(TaskError, match="was made for other folds"):
+        make_page(results)
+
+
+@pytest.mark.parametrize("changes", [{"versions": None}, {"rows": [[]]}, {"trial_counts": 3}])
+def test_what_is_no_result_is_named(results, changes):
+    path = results / "toy-ours.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(TaskError, match=r"toy-ours\.json is not a result of"):
         make_page(results)

@@ -108,6 +108,14 @@ def test_scores_of_these_weights_chosen_without_test_windows(tmp_path):
     assert "other, or not" not in card
     (score,) = ModelCard(card).data.eval_results
     assert (score.dataset_type, score.metric_value) == ("stress", 0.72)
+    for content in (
+        "[]",
+        '{"encoder": null}',
+        f'{{"encoder": {{"sha256": "{fingerprint(model)}"}}, "rows": 3}}',
+    ):
+        (tmp_path / "broken.json").write_text(content)
+        with pytest.raises(ConfigError, match=r"broken\.json is no result of eegfoundation"):
+            model_card(model, results=tmp_path)
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ConfigError, match=r"broken\.json is no valid JSON"):
         model_card(model, results=tmp_path)

@@ -125,6 +125,17 @@ def test_weights_whose_source_is_gone_have_no_account(saved, tmp_path):
     assert "No account of the training" in (tmp_path / "again" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("run", [{"note": float("nan")}, {"settings": 3, "scores": 3}], ids=str)
+def test_a_damaged_account_is_refused(tmp_path, run):
+    with pytest.raises(CheckpointError, match=r"run\.json or training_data\.json .* is damaged"):
+        encoder().save_pretrained(tmp_path, run=run)
+
+
+def test_half_a_character_of_an_account_is_written_as_its_number(tmp_path):
+    encoder().save_pretrained(tmp_path, run={"settings": {"corpus": "\ud800"}})
+    assert "\\ud800" in (tmp_path / "README.md").read_text("utf-8")
+
+
 def test_somebodys_own_readme_stays(tmp_path, caplog):
     (tmp_path / "README.md").write_text("# My project\n")
     encoder().save_pretrained(tmp_path, run=RUN)

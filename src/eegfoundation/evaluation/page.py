@@ -75,7 +75,7 @@ def make_page(results: str | Path = "results") -> str:
             sections.append(_section(path.stem, content, peers))
         except TaskError:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise TaskError(
                 f"{path} is not a result of `eegfoundation evaluate`; move it elsewhere."
             ) from error

@@ -274,28 +274,38 @@ def _scores(model: Any, results: str | Path | None) -> list[dict[str, Any]]:
     for path in sorted(Path(results).glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is no valid JSON: {error}; move it elsewhere.") from None
-        if content.get("encoder", {}).get("sha256") != digest or "rows" not in content:
-            continue
-        # what is added to covariances says more about those than about the encoder
-        rows = [row for row in content["rows"] if "+" not in row["strategy"]]
-        by_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in _KINDS[:3]}
-        if not by_kind["ours"]:
-            continue
-        chosen = {
-            kind: max(some, key=lambda row: row["validation_balanced_accuracy"] or 0, default=None)
-            for kind, some in by_kind.items()
-        }
-        chosen["highest"] = max(
-            by_kind["baseline"], key=lambda row: row["balanced_accuracy"], default=None
-        )
-        protocol = content["protocol"]
-        protocol += f" {content['split']}" if content["split"] not in (None, protocol) else ""
-        protocol += f", {content['shots']} windows per class" if content["shots"] else ""
-        names = {"task": content["task"], "title": content["title"], "protocol": protocol}
-        found.append({**names, **chosen})
+        try:
+            found += _score(content, digest)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"{path} is no result of eegfoundation evaluate; move it elsewhere."
+            ) from error
     return found
+
+
+def _score(content: dict[str, Any], digest: str) -> list[dict[str, Any]]:
+    """Of a result file the rows to show; none if it is about other weights."""
+    if content.get("encoder", {}).get("sha256") != digest or "rows" not in content:
+        return []
+    # what is added to covariances says more about those than about the encoder
+    rows = [row for row in content["rows"] if "+" not in row["strategy"]]
+    by_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in _KINDS[:3]}
+    if not by_kind["ours"]:
+        return []
+    chosen = {
+        kind: max(some, key=lambda row: row["validation_balanced_accuracy"] or 0, default=None)
+        for kind, some in by_kind.items()
+    }
+    chosen["highest"] = max(
+        by_kind["baseline"], key=lambda row: row["balanced_accuracy"], default=None
+    )
+    protocol = content["protocol"]
+    protocol += f" {content['split']}" if content["split"] not in (None, protocol) else ""
+    protocol += f", {content['shots']} windows per class" if content["shots"] else ""
+    names = {"task": content["task"], "title": content["title"], "protocol": protocol}
+    return [{**names, **chosen}]
 
 
 def _is_hub_id(name: str) -> bool:

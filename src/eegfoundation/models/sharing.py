@@ -213,13 +213,13 @@ class SharedModel(PreTrainedModel):
         changed_from = None
         if files and not self._is_as_loaded():
             files, changed_from = {}, self._origin
-        if run is not None:
-            files[RUN] = _json(run)
-        if training_data is not None:
-            files[TRAINING_DATA] = _json(training_data)
+        given = {
+            n: one for n, one in ((RUN, run), (TRAINING_DATA, training_data)) if one is not None
+        }
         if CARD in files and nothing_new:
             return files
         try:
+            files |= {name: _json(content) for name, content in given.items()}
             accounts = {n: json.loads(files[n]) for n in (RUN, TRAINING_DATA) if n in files}
             card = model_card(
                 self,
@@ -232,13 +232,13 @@ class SharedModel(PreTrainedModel):
         except EEGFoundationError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            if RUN not in files and TRAINING_DATA not in files:
+            if not {RUN, TRAINING_DATA} & {*files, *given}:
                 raise
             raise CheckpointError(
                 f"{RUN} or {TRAINING_DATA} of this model is damaged ({type(error).__name__}: "
                 f"{error}): get it again, or remove it to save the model without."
             ) from error
-        return {**files, CARD: card.encode("utf-8")}
+        return {**files, CARD: card.encode(errors="backslashreplace")}
 
     def _files_of_origin(self) -> dict[str, bytes]:
         """What lies beside the weights that this model was loaded from."""
