@@ -248,6 +248,9 @@ def test_the_same_as_a_process(tmp_path):
     ("args", "expected"),
     [
         (["--window", "0.1"], "a window must last at least 0.5 s"),
+        (["--window", "1e308"], "and at most 1e+09 s"),
+        (["--window", "9" * 400], "a number of more than 1e308"),
+        (["--device", "nowhere"], "device='nowhere' cannot be used"),
         (["--overlap", "10"], "overlap must lie between 0 s and the window"),
         (["--units", "kV"], "units='kV' is unknown"),
         (["--line_freq", "-50"], "line_freq must be a positive number"),

@@ -36,6 +36,13 @@ def test_odd_ratios_are_interpolated(sfreq: float) -> None:
     assert not chain.spectral
 
 
+@pytest.mark.parametrize(("mains", "seconds"), [(1.0, 60.0), (4.0, 1.5), (9.0, 0.7)])
+def test_notches_that_would_run_into_each_other_are_left_out(mains: float, seconds: float) -> None:
+    _, made = design_chain(Preprocessing(), 250.0, round(250 * seconds), mains)
+    assert made["notch"] == []
+    assert any(f"no notch at {mains:g} Hz: its multiples" in note for note in made["notes"])
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_every_span_equals_the_whole(data: st.DataObject) -> None:

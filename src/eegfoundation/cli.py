@@ -111,6 +111,8 @@ def main(args: list[str] | None = None) -> int:
         return _fail(str(error))
     except (UnicodeDecodeError, RecursionError) as error:
         return _fail(f"the settings of --config cannot be read as YAML in UTF-8: {error}.")
+    except OverflowError:  # hundreds of digits
+        return _fail("one of the settings is a number of more than 1e308: give a smaller one.")
     settings = vars(values[values.command]).copy()
     settings.pop("config")
     if problem := _missing_value(COMMANDS[values.command], settings):

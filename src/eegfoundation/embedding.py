@@ -215,9 +215,10 @@ def iter_embeddings(
     CheckpointError
         If the encoder gives NaN for usable signal.
     """
+    from eegfoundation.models.registry import on_device
     from eegfoundation.windows import watch_windows
 
-    encoder = encoder if device is None else encoder.to(device)
+    encoder = on_device(encoder, device)
     if batch_size is not None and batch_size < 1:
         raise ModelInputError(f"batch_size is {batch_size}; at least 1 is needed, or None.")
     encoder = in_type(encoder, dtype)

@@ -278,6 +278,12 @@ def _notches(
         return [], None
     wanted = line_freq * np.arange(1, ceil(stop / line_freq))
     half_width = wanted / 400 + transition / 2
+    if (wanted[1:] - half_width[1:] <= wanted[:-1] + half_width[:-1]).any():
+        notes.append(
+            f"no notch at {line_freq:g} Hz: its multiples lie too close for flanks of "
+            f"{transition:.3g} Hz"
+        )
+        return [], None
     fits = (wanted + half_width < sfreq / 2) & (wanted > half_width)
     for freq in wanted[~fits] if wanted.size else [line_freq]:
         why = "not representable" if wanted.size else "beyond the pass band"

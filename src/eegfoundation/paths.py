@@ -34,6 +34,14 @@ def check_path(path: Path, error: type[EEGFoundationError]) -> None:
         raise error(f"{path} is a pipe or a device: expected a file or a folder.")
 
 
+def expanded(path: str | Path) -> Path:
+    """A path whose "~" is a home folder; as in a shell, what is nobody's home is left as it is."""
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError):  # nobody's, or no name at all
+        return Path(path)
+
+
 def printable_name(path: Path) -> str:
     """Name of a file, which on Linux may be any bytes, as a text that any file can hold."""
     return path.name.encode("utf-8", "backslashreplace").decode()

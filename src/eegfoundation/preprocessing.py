@@ -329,15 +329,20 @@ def detect_line_freq(data: np.ndarray, sfreq: float) -> float | None:
     return None if found is None else line_peak(*found, sfreq)
 
 
+def check_line_freq(line_freq: float | None) -> None:
+    """Refuse a mains frequency that is none; None: it is not known."""
+    if line_freq is not None and not (_is_positive(line_freq) and line_freq >= LOWEST_MAINS):
+        raise PreprocessingError(
+            f"line_freq must be a positive number of Hz, at least {LOWEST_MAINS:g}, found "
+            f"{line_freq!r}."
+        )
+
+
 def _line_freq(
     recording: Recording, settings: Preprocessing, argument: float | None, sample: Excerpt
 ) -> tuple[float | None, str]:
     """Mains frequency and who said so."""
-    if argument is not None and not (_is_positive(argument) and argument >= LOWEST_MAINS):
-        raise PreprocessingError(
-            f"line_freq must be a positive number of Hz, at least {LOWEST_MAINS:g}, found "
-            f"{argument!r}."
-        )
+    check_line_freq(argument)
     if settings.notch is None:
         if argument is not None:
             raise PreprocessingError(

@@ -24,7 +24,7 @@ import numpy as np
 from eegfoundation import montage
 from eegfoundation.edf import MAX_SFREQ, MIN_SFREQ
 from eegfoundation.errors import ChannelError, RecordingError, UnitsError
-from eegfoundation.paths import check_path, printable_name
+from eegfoundation.paths import check_path, expanded, printable_name
 from eegfoundation.plausibility import check_positions, warn_once
 from eegfoundation.readers import (
     OpenedFile,
@@ -196,7 +196,7 @@ def _open(source: Any, wanted: list[str] | None) -> OpenedFile:
     import mne
 
     if isinstance(source, str | Path):
-        return open_file(Path(source).expanduser(), wanted or ())
+        return open_file(expanded(source), wanted or ())
     if isinstance(source, mne.io.BaseRaw):
         return OpenedFile(source, Path("raw"), ReadingReport(format="MNE Raw"))
     if isinstance(source, mne.BaseEpochs):
@@ -334,7 +334,7 @@ def _patient_code(info: "mne.Info") -> str | None:
 
 
 def _from_npy(path: Path, sfreq: float | None, wanted: list[str] | None, units: str) -> Recording:
-    path = path.expanduser()
+    path = expanded(path)
     check_path(path, RecordingError)
     try:
         data = np.load(path, mmap_mode="r", allow_pickle=False)

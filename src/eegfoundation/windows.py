@@ -10,7 +10,6 @@ minutes; how long a block is changes nothing in the result.
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,8 @@ logger = logging.getLogger("eegfoundation")
 
 MIN_SECONDS = 0.5
 """Shortest window: below it there is no full cycle of the delta band to look at."""
+MAX_SECONDS = 1e9
+"""30 years; longer is a slip of the keyboard, and may be infinitely many samples."""
 
 
 @dataclass(kw_only=True)
@@ -178,8 +179,11 @@ def watch_windows(
 def _layout(recording: Recording, window: float, overlap: float) -> tuple[int, int, int]:
     """Samples per window, samples from one window to the next, number of windows."""
     sfreq = recording.sfreq
-    if not (isfinite(window) and window >= MIN_SECONDS):
-        raise PreprocessingError(f"a window must last at least {MIN_SECONDS} s, found {window!r}.")
+    if not MIN_SECONDS <= window <= MAX_SECONDS:
+        raise PreprocessingError(
+            f"a window must last at least {MIN_SECONDS} s and at most {MAX_SECONDS:g} s, found "
+            f"{window!r}."
+        )
     if not 0 <= overlap < window:
         raise PreprocessingError(
             f"overlap must lie between 0 s and the window of {window:g} s, found {overlap!r}."

@@ -44,3 +44,9 @@ def test_what_cannot_be_replayed_is_refused():
         ReplaySource(recorded(signal()), speed=-1)
     with pytest.raises(RecordingError, match="epochs"):
         ReplaySource(signal(6, 250.0, 4.0).reshape(3, 2, 1000), sfreq=250.0)
+
+
+def test_whatever_the_speed_no_more_is_waiting_than_was_recorded() -> None:
+    source = ReplaySource(recorded(signal(2, 250.0, 2.0)), speed=1e308)
+    source.read(100)
+    assert source.backlog() == 400

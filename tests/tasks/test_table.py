@@ -103,6 +103,8 @@ GOOD = "path,subject,label,start,stop\nrec/a.edf,P1,x,0,10\n"
         (GOOD + "rec/a.edf,P2,y,10,20\n", "line 3: .* is of subject P2, but of P1 on line 2"),
         (GOOD + "rec/../rec/a.edf,P2,y,10,20\n", "line 3: .* is of subject P2, but"),
         (GOOD + "rec/a.edf,P1,y,9,20\n", "line 3: its span of rec/a.edf overlaps with .* line 2"),
+        (GOOD + "~nobody/b.edf,P2,y,,\n", "line 3: ~nobody/b.edf does not exist"),
+        (GOOD + 'rec/b.edf,P2,"y,0,10\nrec/b.edf,P2,y,10,20\n', "line 4: label is .* one line"),
         (GOOD + "rec/b.edf,P2,y,0,40\n", "b.edf lasts 30.00 s and has no span from 0.0 to 40.0"),
         (GOOD + "rec/b.edf,P2,y,0,4\n", "b.edf: the span .* is shorter than a window of 5 s"),
         (
@@ -123,7 +125,7 @@ def test_options_that_make_no_sense(folder):
     path = table(folder, GOOD + "rec/b.edf,P2,y,0,10\n")
     with pytest.raises(TaskError, match="line 3: label 'y' is not among x, z"):
         load_task(path, classes=["x", "z"])
-    for window in (0, -1, np.nan):
+    for window in (0, -1, np.nan, 1e308):
         with pytest.raises(TaskError, match="expected a positive number of seconds"):
             load_task(path, window=window)
     with pytest.raises(TaskError, match="its column start"):

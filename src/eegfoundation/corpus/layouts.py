@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from eegfoundation.errors import ConfigError, RecordingError
+from eegfoundation.paths import expanded
 
 if TYPE_CHECKING:
     from eegfoundation.recording import Recording
@@ -139,7 +140,7 @@ def find_recordings(sources: Sequence[str | Path], layout: str = "folder") -> li
 def _expand(sources: Sequence[str | Path]) -> Iterator[tuple[Path, Path, bool]]:
     """Source folder, where to begin in it, and whether that is given by its name."""
     for source in sources:
-        path = Path(source).expanduser()
+        path = expanded(source)
         if path.exists():
             is_folder = path.is_dir() and not _is_recording_folder(path)
             yield path if is_folder else path.parent, path, True

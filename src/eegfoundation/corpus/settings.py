@@ -13,6 +13,7 @@ from typing import Any
 from eegfoundation.errors import ConfigError
 from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.preprocessing import Preprocessing
+from eegfoundation.windows import MAX_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,10 @@ class CorpusSettings:
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise ConfigError(f"{name} must be 0 s or more, found {value!r}.")
+        for name in ("window", "segment", "min_duration", "skip_start", "skip_end"):
+            value = getattr(self, name)
+            if value is not None and value > MAX_SECONDS:
+                raise ConfigError(f"{name} must be at most {MAX_SECONDS:g} s, found {value!r}.")
         if not 0 < self.min_quality <= 1:
             raise ConfigError(f"min_quality must lie in (0, 1], found {self.min_quality!r}.")
         if self.n_times / self.preprocessing.sfreq != self.window or self.n_times < 2:
@@ -64,7 +69,8 @@ class CorpusSettings:
                 f"window must be a whole number of samples at {self.preprocessing.sfreq:g} Hz, "
                 f"found {self.window!r} s."
             )
-        if abs(self.windows_per_segment * self.window - (self.segment or self.window)) > 1e-6:
+        n = self.windows_per_segment
+        if n < 1 or abs(n * self.window - (self.segment or self.window)) > 1e-6:
             raise ConfigError(
                 f"segment must be a multiple of the window of {self.window:g} s, "
                 f"found {self.segment} s."

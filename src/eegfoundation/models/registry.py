@@ -104,7 +104,7 @@ def load_encoder(
             config = EEGFoundationConfig(**SIZES[str(name_or_path)])
         else:
             config = EEGFoundationConfig.from_pretrained(source)
-        return random_encoder(config, seed).to(device)
+        return on_device(random_encoder(config, seed), device)
     if source is not folder and str(name_or_path) in SIZES:
         raise CheckpointError(
             f"No weights are shipped for {name_or_path!r}; use weights='random', or one of "
@@ -117,10 +117,29 @@ def load_encoder(
         )
     for name in listed(Path(source)):
         check_sum(Path(source) / name)
-    encoder = EEGFoundationModel.from_pretrained(source, dtype=torch.float32).eval().to(device)
+    encoder = EEGFoundationModel.from_pretrained(source, dtype=torch.float32).eval()
+    encoder = on_device(encoder, device)
     if not encoder.config.trained:
         warnings.warn(untrained_notice(f"Encoder {name_or_path}"), UntrainedWeightsWarning, 2)
     return encoder
+
+
+def on_device(encoder: EEGFoundationModel, device: str | torch.device | None) -> EEGFoundationModel:
+    """Put an encoder where it was asked for; None leaves it where it is.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such device, here or at all, or it has no room.
+    """
+    try:
+        return encoder if device is None else encoder.to(device)
+    except (RuntimeError, AssertionError) as error:  # the latter of a PyTorch without CUDA
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"device={str(device)!r} cannot be used ({reason}): choose cpu, or cuda where there is "
+            "a GPU."
+        ) from error
 
 
 def random_encoder(config: EEGFoundationConfig, seed: int = 0) -> EEGFoundationModel:

@@ -119,7 +119,7 @@ class ReplaySource:
         if not self._speed or self._began is None:
             return 0
         recorded = (time.monotonic() - self._began) * self._speed * self.recording.sfreq
-        return min(int(recorded + 1e-6), self.recording.n_times) - self._next
+        return int(min(recorded + 1e-6, self.recording.n_times)) - self._next
 
     def age(self, stamp: float) -> float:
         """Seconds since the sample would have been recorded; at speed 0, since it was read."""

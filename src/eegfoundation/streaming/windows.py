@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegfoundation.errors import PreprocessingError
-from eegfoundation.preprocessing import Preprocessing, detect_line_freq
+from eegfoundation.preprocessing import (
+    LOWEST_MAINS,
+    Preprocessing,
+    check_line_freq,
+    detect_line_freq,
+)
 from eegfoundation.quality import (
     ARTEFACT,
     FLAT_SECONDS,
@@ -30,7 +35,7 @@ from eegfoundation.streaming.filters import CausalDesign, CausalFilter, design_c
 from eegfoundation.streaming.ring import RingBuffer
 from eegfoundation.tokenizer import MAX_ABS_UV
 from eegfoundation.units import check_units
-from eegfoundation.windows import MIN_SECONDS
+from eegfoundation.windows import MAX_SECONDS, MIN_SECONDS
 
 if TYPE_CHECKING:
     from eegfoundation.recording import Recording
@@ -96,14 +101,16 @@ class CausalWindows:
         checks_units: bool = True,
     ) -> None:
         sfreq = recording.sfreq
-        if not MIN_SECONDS <= window < float("inf"):
+        if not MIN_SECONDS <= window <= MAX_SECONDS:
             raise PreprocessingError(
-                f"a window must last at least {MIN_SECONDS} s, found {window!r}."
+                f"a window must last at least {MIN_SECONDS} s and at most {MAX_SECONDS:g} s, found "
+                f"{window!r}."
             )
         if not 1 / settings.sfreq <= every <= window:
             raise PreprocessingError(
                 f"every must lie between a sample and the window of {window:g} s, found {every!r}."
             )
+        check_line_freq(line_freq)
         self.recording = recording
         self.settings = settings
         self.n_times = round(window * settings.sfreq)
@@ -201,7 +208,7 @@ class CausalWindows:
             return self._line_freq, "argument"
         if not isinstance(notch, str):
             return float(notch), "settings"
-        if self.recording.line_freq:
+        if self.recording.line_freq and self.recording.line_freq >= LOWEST_MAINS:
             return self.recording.line_freq, "stream"
         good = ~np.isin(self.recording.ch_names, self.recording.bads)
         found = detect_line_freq(x[good], self.recording.sfreq)

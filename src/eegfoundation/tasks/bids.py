@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eegfoundation.errors import TaskError
+from eegfoundation.paths import expanded
 from eegfoundation.tasks.files import spans_at_events
 from eegfoundation.tasks.table import (
     check_classes,
@@ -77,7 +78,7 @@ def task_from_bids(
     """
     from eegfoundation.corpus.layouts import find_recordings
 
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     recordings = []
     for found in find_recordings([folder], layout="bids"):
         path = Path(found.path)

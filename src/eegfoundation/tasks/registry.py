@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eegfoundation.errors import TaskError
+from eegfoundation.paths import expanded
 from eegfoundation.tasks.bcic_2a import BCIC_2A
 from eegfoundation.tasks.bids import task_from_bids
 from eegfoundation.tasks.eegmmidb import EYES, FISTS, FISTS_FEET
@@ -66,7 +67,7 @@ def load_task(
                 "recordings in a table."
             )
         return task
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if path.suffix.lower() in (".csv", ".tsv"):
         if start is not None:
             raise TaskError(f"{path.name} is a table; its column start says where spans begin.")

@@ -26,7 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eegfoundation.errors import TaskError
+from eegfoundation.paths import expanded
 from eegfoundation.tasks.task import PARTS, LabelledRecording, Span, Split, Task
+from eegfoundation.windows import MAX_SECONDS
 
 if TYPE_CHECKING:
     from eegfoundation.recording import Recording
@@ -71,7 +73,7 @@ def task_from_table(
     TaskError
         If the table contradicts itself; files are looked for when the task is loaded.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     header, lines = read_table(path)
     if missing := [name for name in _NEEDED if name not in header]:
         raise TaskError(
@@ -156,8 +158,10 @@ def plain(label: str) -> str:
 
 def check_window(window: float) -> float:
     """A positive number of seconds."""
-    if not (math.isfinite(window) and window > 0):
-        raise TaskError(f"window is {window!r}; expected a positive number of seconds.")
+    if not 0 < window <= MAX_SECONDS:
+        raise TaskError(
+            f"window is {window!r}; expected a positive number of seconds, at most {MAX_SECONDS:g}."
+        )
     return float(window)
 
 
@@ -169,6 +173,13 @@ def _row(table: str, line: int, values: Mapping[str, str], has_split: bool) -> _
     for name in _NEEDED:
         if not values[name]:
             raise _mistake(table, line, f"{name} is empty")
+    for name in (*_NEEDED, *_OPTIONAL):
+        if len(values.get(name, "").splitlines()) > 1:
+            raise _mistake(
+                table,
+                line,
+                f"{name} is {values[name]!r:.80}; expected one line of text: close the quote",
+            )
     start, stop = _seconds(table, line, "start", values), _seconds(table, line, "stop", values)
     if stop is not None and stop <= (start or 0.0):
         raise _mistake(table, line, f"start {start or 0:g} s is not before stop {stop:g} s")
@@ -259,7 +270,7 @@ def _find(
 
 
 def _locate(folder: Path, table: Path, row: _Row) -> Path:
-    given = Path(row.path).expanduser()
+    given = expanded(row.path)
     for parent in dict.fromkeys((folder, table.parent)):
         if (parent / given).exists():
             return parent / given

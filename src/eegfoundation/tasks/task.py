@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eegfoundation.errors import TaskError
+from eegfoundation.paths import expanded
 
 if TYPE_CHECKING:
     from eegfoundation.preprocessing import Preprocessing
@@ -265,7 +266,7 @@ def labelled_recordings(task: Task, data: str | Path | None = None) -> list[Labe
     """
     if data is None and task.needs_data:
         raise TaskError(f"{task.name} needs the folder of its recordings. {task.source}")
-    folder = Path(data or ".").expanduser()
+    folder = expanded(data or ".")
     if not folder.exists():
         raise TaskError(
             f"{folder} does not exist; expected the folder of {task.name}. {task.source}"
