@@ -251,6 +251,7 @@ def test_the_same_as_a_process(tmp_path):
         (["--window", "1e308"], "and at most 1e+09 s"),
         (["--window", "9" * 400], "a number of more than 1e308"),
         (["--device", "nowhere"], "device='nowhere' cannot be used"),
+        (["--device", "meta"], "device='meta' cannot be used"),
         (["--overlap", "10"], "overlap must lie between 0 s and the window"),
         (["--units", "kV"], "units='kV' is unknown"),
         (["--line_freq", "-50"], "line_freq must be a positive number"),
@@ -264,6 +265,24 @@ def test_a_wrong_setting_is_one_sentence(embed, edf, tmp_path, args, expected):
     assert (code, out, len(err)) == (2, [], 1), err
     assert expected in err[0]
     assert files_in(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("window: !!float abc\n", "cannot be read as YAML: could not convert string to float"),
+        ("window: !!timestamp x\n", "one of the settings cannot be read as YAML"),
+        ('window: !!int ""\n', "one of the settings cannot be read as YAML"),
+        (f"window: {'9' * 5000}\n", "one of the settings cannot be read as YAML"),
+        ('units: "a\\0b"\n', "units holds a NUL character"),
+    ],
+)
+def test_a_value_that_is_none_is_one_sentence(embed, edf, tmp_path, text, expected):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    code, out, err = embed(edf, "--out", tmp_path / "out", "--config", recipe)
+    assert (code, out, len(err)) == (2, [], 1), err
+    assert expected in err[0]
 
 
 def test_of_a_name_of_thousands_of_letters_the_ends_are_shown(embed, edf, tmp_path):

@@ -113,10 +113,14 @@ def main(args: list[str] | None = None) -> int:
         return _fail(f"the settings of --config cannot be read as YAML in UTF-8: {error}.")
     except OverflowError:  # hundreds of digits
         return _fail("one of the settings is a number of more than 1e308: give a smaller one.")
+    except (AttributeError, LookupError, ValueError) as error:  # all that PyYAML makes of "!!int x"
+        return _fail(f"one of the settings cannot be read as YAML: {error}.")
     settings = vars(values[values.command]).copy()
     settings.pop("config")
     if problem := _missing_value(COMMANDS[values.command], settings):
         return _fail(problem)
+    if names := [name for name, value in settings.items() if "\0" in str(value)]:
+        return _fail(f"{names[0]} holds a NUL character, which no name can have: remove it.")
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
         try:

@@ -51,6 +51,11 @@ def test_spans_have_the_asked_length(seed):
     assert np.median(lengths) == 5
 
 
+def test_a_span_longer_than_the_window_covers_all_of_it():
+    for span in (41, 10**30):
+        np.testing.assert_array_equal(draw(40, 0.5, span, 0), draw(40, 0.5, 40, 0))
+
+
 def test_a_draw_depends_on_seed_epoch_and_window_alone():
     keys = [(s, e, w) for s in range(3) for e in range(3) for w in range(3)]
     forwards = {key: draw(seed=key[0], epoch=key[1], window=key[2]) for key in keys}

@@ -77,6 +77,7 @@ def test_an_encoder_in_real_time(command, encoder_folder, tmp_path):
         (["--replay", DEMO, "--threads", 0], "threads"),
         (["--replay", DEMO, "--duration", -1], "duration"),
         (["--replay", DEMO, "--every", 0], "every must lie"),
+        (["--replay", DEMO, "--window", "1e6"], "and at most 600 s, found 1000000.0"),
         (["--replay", DEMO, "--line_freq", "1e-320"], "line_freq must be a positive number"),
         (["nothing", "--replay", DEMO], "No encoder is called"),
     ],

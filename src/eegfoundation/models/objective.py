@@ -38,6 +38,7 @@ _SD_LEVEL, _SD_CONTRAST, _SD_WINDOW_CONTRAST = 2.0, 0.7, 0.35
 _N_AROUND = 9  # bins that the contrast is taken to
 # Linear readouts that are thrown away may learn faster than the encoder that they read
 _HEAD_GAIN = 10.0
+_LARGEST_STRIDE = 10**6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,11 @@ class Objective:
             )
         if self.token_stride < 1:
             raise ConfigError(f"token_stride={self.token_stride}; it must be at least 1.")
+        if self.token_stride > _LARGEST_STRIDE:
+            raise ConfigError(
+                f"token_stride={self.token_stride}; no position has so many tokens, so it must be "
+                "smaller."
+            )
         if self.token_weight == 0 and not self.wants_spectra:
             raise ConfigError("All weights of the objective are 0; there is nothing to learn.")
 

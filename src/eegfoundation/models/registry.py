@@ -132,8 +132,12 @@ def on_device(encoder: EEGFoundationModel, device: str | torch.device | None) ->
     ConfigError
         If there is no such device, here or at all, or it has no room.
     """
+    if device is None:
+        return encoder
     try:
-        return encoder if device is None else encoder.to(device)
+        if torch.device(device).type == "meta":
+            raise RuntimeError("it holds no numbers")
+        return encoder.to(device)
     except (RuntimeError, AssertionError) as error:  # the latter of a PyTorch without CUDA
         reason = " ".join(str(error).split())
         raise ConfigError(

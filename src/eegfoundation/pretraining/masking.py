@@ -34,6 +34,7 @@ def span_mask(
     wanted = min(n_positions, max(1, round(ratio * n_positions)))
     # A span that reaches the end goes on at the beginning: no position is likelier than another.
     starts = rng.choice(n_positions, wanted, replace=False)
+    span = min(span, n_positions)  # a longer one covers no more
     positions = (starts[:, None] + np.arange(span)).ravel() % n_positions
     _, first = np.unique(positions, return_index=True)
     masked = np.zeros(n_positions, dtype=bool)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from eegfoundation.models import EEGFoundationConfig
     from eegfoundation.models.objective import Objective
 
+LARGEST_COUNT = 10**12
+
 
 def pretrain(
     corpus: str,
@@ -261,6 +263,8 @@ def _check(settings: dict[str, Any]) -> None:
     for name in counts:
         if settings[name] < 1:
             raise ConfigError(f"{name}={settings[name]}; it must be at least 1.")
+        if settings[name] > LARGEST_COUNT:
+            raise ConfigError(f"{name}={settings[name]}; it must be at most {LARGEST_COUNT}.")
     for name in ("mask_ratio", "warmup"):
         if not 0 < settings[name] < 1:
             raise ConfigError(f"{name}={settings[name]}; it must lie between 0 and 1.")

@@ -35,13 +35,15 @@ from eegfoundation.streaming.filters import CausalDesign, CausalFilter, design_c
 from eegfoundation.streaming.ring import RingBuffer
 from eegfoundation.tokenizer import MAX_ABS_UV
 from eegfoundation.units import check_units
-from eegfoundation.windows import MAX_SECONDS, MIN_SECONDS
+from eegfoundation.windows import MIN_SECONDS
 
 if TYPE_CHECKING:
     from eegfoundation.recording import Recording
 
 logger = logging.getLogger("eegfoundation")
 
+MAX_SECONDS = 600.0
+"""Longest window: all of it is kept in memory, several times."""
 START_SECONDS = 4.0
 """Looked at before anything is filtered: mains frequency and units show in it."""
 
