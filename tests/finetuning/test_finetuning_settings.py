@@ -14,6 +14,11 @@ from eegfoundation.finetuning.settings import FinetuneSettings
         ({"patience": 0}, "patience=0"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"lora_rank": 0}, "lora_rank=0"),
+        (
+            {"lora_rank": 10**30},
+            "lora_rank=1000000000000000000000000000000; it must be at most 10000",
+        ),
+        ({"patience": 10**400}, "it must be at most 1000000000000"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0; it must be 0 or more"),
         ({"weight_decay": float("nan")}, "weight_decay=nan"),
         ({"encoder_learning_rate": float("inf")}, "encoder_learning_rate=inf"),

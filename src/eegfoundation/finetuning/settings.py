@@ -11,6 +11,7 @@ from eegfoundation.evaluation.alignment import ALIGNMENTS
 
 STRATEGIES = ("probe", "head", "lora", "full")
 MONITORS = ("loss", "balanced_accuracy")
+_LARGEST_COUNT, _LARGEST_RANK = 10**12, 10**4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,9 @@ class FinetuneSettings:
         for name in ("epochs", "patience", "batch_size", "lora_rank"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}; it must be at least 1.")
+            most = _LARGEST_RANK if name == "lora_rank" else _LARGEST_COUNT
+            if getattr(self, name) > most:
+                raise ConfigError(f"{name}={getattr(self, name)}; it must be at most {most}.")
         for name in ("learning_rate", "encoder_learning_rate", "weight_decay"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
