@@ -14,6 +14,12 @@ def test_all_are_named_or_counted(names, most):
     assert int(rest.removesuffix(" more")) == max(0, len(names) - most)
 
 
+def test_a_sentence_is_one_line():
+    assert str(EEGFoundationError("label 'a\r\n b' is none;\nrename it.")) == (
+        "label 'a b' is none; rename it."
+    )
+
+
 def test_a_sentence_that_fits_stays_as_it_is():
     sentence = "num_layers=3; a whole number from 4 to 1,000 is needed."
     assert shortened(sentence) == str(EEGFoundationError(sentence)) == sentence

@@ -12,7 +12,8 @@ _LONGEST = 800  # letters of a sentence
 
 
 def shortened(sentence: str) -> str:
-    """A sentence names what it found; where that is thousands of letters, its ends are enough."""
+    """A sentence names what it found; of thousands of letters the ends are enough, of lines one."""
+    sentence = re.sub(r"\s*[\r\n]+\s*", " ", sentence)
     sentence = re.sub(r"(\S{120})\S{60,}(\S{120})", r"\1...\2", sentence)
     if len(sentence) > _LONGEST:
         sentence = f"{sentence[: _LONGEST // 2]} ... {sentence[-_LONGEST // 2 :]}"

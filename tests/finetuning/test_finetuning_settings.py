@@ -20,6 +20,7 @@ from eegfoundation.finetuning.settings import FinetuneSettings
         ),
         ({"patience": 10**400}, "it must be at most 1000000000000"),
         ({"learning_rate": -1.0}, "learning_rate=-1.0; it must be 0 or more"),
+        ({"learning_rate": 1e308}, "learning_rate=1e\\+308; it must be at most 1e\\+06"),
         ({"weight_decay": float("nan")}, "weight_decay=nan"),
         ({"encoder_learning_rate": float("inf")}, "encoder_learning_rate=inf"),
         ({"seed": -1}, "seed=-1"),

@@ -103,6 +103,7 @@ GOOD = "path,subject,label,start,stop\nrec/a.edf,P1,x,0,10\n"
         (GOOD + "rec/a.edf,P2,y,10,20\n", "line 3: .* is of subject P2, but of P1 on line 2"),
         (GOOD + "rec/../rec/a.edf,P2,y,10,20\n", "line 3: .* is of subject P2, but"),
         (GOOD + "rec/a.edf,P1,y,9,20\n", "line 3: its span of rec/a.edf overlaps with .* line 2"),
+        (GOOD + "x" * 3000 + ",P2,y,,\n", r"line 3: x+\.\.\.x+ does not exist"),
         (GOOD + "~nobody/b.edf,P2,y,,\n", "line 3: ~nobody/b.edf does not exist"),
         (GOOD + 'rec/b.edf,P2,"y,0,10\nrec/b.edf,P2,y,10,20\n', "line 4: label is .* one line"),
         (GOOD + "rec/b.edf,P2,y,0,40\n", "b.edf lasts 30.00 s and has no span from 0.0 to 40.0"),
@@ -125,6 +126,11 @@ def test_options_that_make_no_sense(folder):
     path = table(folder, GOOD + "rec/b.edf,P2,y,0,10\n")
     with pytest.raises(TaskError, match="line 3: label 'y' is not among x, z"):
         load_task(path, classes=["x", "z"])
+    with pytest.raises(TaskError, match="a window of 1e-05 s holds no sample at 200 Hz"):
+        load_trials(load_task(path, window=1e-5), None, Preprocessing())
+    for classes in (["x", 3], [["x"], "y"]):
+        with pytest.raises(TaskError, match="expected the labels as texts"):
+            load_task(path, classes=classes)
     for window in (0, -1, np.nan, 1e308):
         with pytest.raises(TaskError, match="expected a positive number of seconds"):
             load_task(path, window=window)

@@ -11,7 +11,7 @@ from eegfoundation.evaluation.alignment import ALIGNMENTS
 
 STRATEGIES = ("probe", "head", "lora", "full")
 MONITORS = ("loss", "balanced_accuracy")
-_LARGEST_COUNT, _LARGEST_RANK = 10**12, 10**4
+_LARGEST_COUNT, _LARGEST_RANK, _LARGEST_RATE = 10**12, 10**4, 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,8 @@ class FinetuneSettings:
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ConfigError(f"{name}={value}; it must be 0 or more.")
+            if value is not None and value > _LARGEST_RATE:
+                raise ConfigError(f"{name}={value}; it must be at most {_LARGEST_RATE:g}.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}; it must lie between 0 and 2**32 - 1.")
         if self.tunes_encoder and "standardise" in self.alignment:

@@ -290,7 +290,7 @@ def _arguments(
         output_dir=str(folder),
         max_steps=settings.epochs * steps,
         per_device_train_batch_size=training.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
+        per_device_eval_batch_size=min(settings.batch_size, max(1, len(tested or ()))),
         lr_scheduler_type="constant_with_warmup",  # how long it will be is not known
         warmup_steps=steps,
         max_grad_norm=1.0,

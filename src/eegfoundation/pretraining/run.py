@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from eegfoundation.models import EEGFoundationConfig
     from eegfoundation.models.objective import Objective
 
-LARGEST_COUNT = 10**12
+LARGEST_COUNT, LARGEST_RATE = 10**12, 1e6
 
 
 def pretrain(
@@ -271,6 +271,8 @@ def _check(settings: dict[str, Any]) -> None:
     for name in ("learning_rate", "weight_decay", "workers"):
         if not 0 <= settings[name] < math.inf:
             raise ConfigError(f"{name}={settings[name]}; it must be 0 or more.")
+        if settings[name] > LARGEST_RATE:
+            raise ConfigError(f"{name}={settings[name]}; it must be at most {LARGEST_RATE:g}.")
     if not 0 <= settings["seed"] < 2**32:
         raise ConfigError(f"seed={settings['seed']}; it must lie between 0 and 2**32 - 1.")
     if settings["report_to"] not in ("none", "tensorboard"):

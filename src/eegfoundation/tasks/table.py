@@ -19,6 +19,7 @@ import csv
 import functools
 import itertools
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,6 +137,8 @@ def named(header: list[str]) -> str:
 
 def check_classes(name: str, classes: Sequence[str]) -> tuple[str, ...]:
     """At least two, all different, and not by their spelling only."""
+    if not all(isinstance(label, str) for label in classes):
+        raise TaskError(f"{name}: classes are {classes!r}; expected the labels as texts.")
     if isinstance(classes, str) or len(set(classes)) < 2 or len(set(classes)) < len(classes):
         found = repr(classes) if isinstance(classes, str) else ", ".join(classes) or "none"
         raise TaskError(f"{name}: classes are {found}; expected two or more different labels.")
@@ -272,7 +275,7 @@ def _find(
 def _locate(folder: Path, table: Path, row: _Row) -> Path:
     given = expanded(row.path)
     for parent in dict.fromkeys((folder, table.parent)):
-        if (parent / given).exists():
+        if os.path.exists(parent / given):  # False where a name is too long
             return parent / given
     raise _mistake(
         table.name,

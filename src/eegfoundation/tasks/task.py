@@ -369,6 +369,11 @@ def notes_of(recording: Recording) -> list[str]:
 def _cut(recording: Recording, span: Span, task: Task, name: str) -> np.ndarray:
     """(n, n_chans, n_times) of the windows that lie wholly within a span."""
     n_times = round(task.window * recording.sfreq)
+    if n_times < 1:
+        raise TaskError(
+            f"a window of {task.window:g} s holds no sample at {recording.sfreq:g} Hz; choose a "
+            "longer window."
+        )
     end = recording.n_times / recording.sfreq
     begin = span.start if span.start >= 0 else end + span.start
     beyond = end + 1  # what lies further away is as wrong, and may be no number of samples
