@@ -22,9 +22,10 @@ from torch.nn import functional as F
 class Training:
     """What is alike for all networks."""
 
-    epochs: int = 100
-    patience: int = 20
-    """Epochs without a lower validation loss."""
+    epochs: int = 300
+    patience: int = 100
+    """Epochs without a lower validation loss. On the design subjects of the flicker, EEGNet's is
+    above that of chance for 75 epochs and lowest after 200: with 20 it stays at chance."""
     batch_size: int = 64
     device: str = "cpu"
 

@@ -2,7 +2,7 @@
 
     make baselines TASK=stress-ours DATA=FOLDER [SEEDS=5]
     python benchmarks/peers.py results/stress-ours.json [--data FOLDER] [--models EEGNet ATCNet ...]
-        [--seeds 5] [--epochs 100] [--weights Labram=FILE CBraMod=FILE] [--overwrite]
+        [--seeds 5] [--epochs 300] [--weights Labram=FILE CBraMod=FILE] [--overwrite]
 
 Reads the folds beside the result, loads the recordings again as the baselines of `eegfoundation
 evaluate` get them (the encoder's filters, the recording's own reference), and proves by the digests

@@ -5,10 +5,10 @@
     python benchmarks/run_all.py --page              # the page again, from what was measured
 
 Every script runs as a process of its own and prints its figures as JSON in its last line. They go
-to ``benchmarks/results/<script>.json`` with the machine that they were taken on, and from there to
-the page. A script that fails, or leaves out a figure that has a target, is named at the end, the
-others are run all the same, and the exit status is 1. A target that is missed is a result like
-another: the page says so, and the exit status does not change.
+to ``benchmarks/results/<script>.json`` (with a GPU, ``<script>-gpu.json``) with the machine that
+they were taken on, and from there to the page. A script that fails, or leaves out a figure that has
+a target, is named at the end, the others are run all the same, and the exit status is 1. A target
+that is missed is a result like another: the page says so, and the exit status does not change.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, Target]]] = {
 
 #: Figures that only a machine with a GPU gives.
 GPU_ONLY = {"mfu"}
+ON_GPU = "-gpu"  # results of one script on either kind of machine stand beside each other
 
 
 # ---- running ------------------------------------------------------------------------------------
@@ -143,7 +144,8 @@ def run(script: str) -> str | None:
     took = round(time.perf_counter() - began)
     content = {"figures": figures, "machine": before, "took_s": took}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{script}.json").write_text(json.dumps(content, indent=1) + "\n")
+    name = script + (ON_GPU if before["gpu"] else "")
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     return None
 
 
@@ -164,7 +166,7 @@ is compared. What the figures mean and where the time goes: [performance.md](per
 
 
 def page(results: dict[str, dict[str, Any]]) -> str:
-    """Markdown of all results, by machine."""
+    """Markdown of all results (by name, see `read_results`), by machine."""
     parts = [INTRODUCTION]
     machines: dict[str, list[str]] = {}
     for script, result in results.items():
@@ -173,8 +175,9 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         parts.append(description)
         parts.append(target_table({script: results[script] for script in scripts}))
     parts.append("## All figures\n")
-    for script, result in results.items():
-        parts.append(f"**`{script}.py`**: {BENCHMARKS[script][0]}.\n")
+    for name, result in results.items():
+        script, where = name.removesuffix(ON_GPU), ", on a GPU" if name.endswith(ON_GPU) else ""
+        parts.append(f"**`{script}.py`{where}**: {BENCHMARKS[script][0]}.\n")
         parts.append(figure_table(result["figures"]))
     missing = [script for script in BENCHMARKS if script not in results]
     if missing:
@@ -200,7 +203,8 @@ def target_table(results: dict[str, dict[str, Any]]) -> str:
         "| script | key | target | measured | met | load before |",
         "|---|---|---|---|---|---|",
     ]
-    for script, result in results.items():
+    for name, result in results.items():
+        script = name.removesuffix(ON_GPU)
         for key, target in BENCHMARKS[script][1].items():
             value = result["figures"].get(key)
             if value is None:
@@ -229,9 +233,10 @@ def cell(value: Any) -> str:
 
 
 def read_results() -> dict[str, dict[str, Any]]:
-    """What has been measured, in the order of `BENCHMARKS`."""
-    paths = {script: RESULTS / f"{script}.json" for script in BENCHMARKS}
-    return {script: json.loads(path.read_text()) for script, path in paths.items() if path.exists()}
+    """What has been measured, in the order of `BENCHMARKS`: name of the file -> what it holds."""
+    names = [script + where for script in BENCHMARKS for where in ("", ON_GPU)]
+    paths = {name: RESULTS / f"{name}.json" for name in names}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -92,6 +92,20 @@ def test_only_some_leaves_the_rows_of_others(harness):
     assert (harness / "page.md").read_text() == page
 
 
+def test_a_gpu_has_rows_of_its_own(harness, monkeypatch):
+    run_all.main(["--only", "good"])
+    on_gpu = {**run_all.machine(), "gpu": "H200"}
+    monkeypatch.setattr(run_all, "machine", lambda: on_gpu)
+    (harness / "good.py").write_text('print(\'{"x": 4, "gpu": 0.5}\')')
+    assert run_all.main(["--only", "good"]) == 0
+    page = (harness / "page.md").read_text()
+    assert "## H200, " in page
+    assert "| `good.py` | `x` | >= 3 | 2 | **no** | 0.5 |" in page
+    assert "| `good.py` | `x` | >= 3 | 4 | yes | 0.5 |" in page
+    assert "| `good.py` | `gpu` | > 1 | 0.5 | **no** | 0.5 |" in page
+    assert "**`good.py`, on a GPU**: a good one." in page
+
+
 def test_every_script_of_the_table_is_there():
     for script in run_all.BENCHMARKS:
         text = (run_all.HERE / f"{script}.py").read_text(encoding="utf-8")
