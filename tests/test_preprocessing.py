@@ -97,6 +97,7 @@ def test_unknown_setting_is_an_error() -> None:
         ("notch", 1e-320),  # its multiples cannot be counted
         ("reference", "linked ears"),
         ("artefact_uv", 0.0),
+        ("artefact_uv", 10**400),  # more than a float holds
     ],
 )
 def test_impossible_setting_is_named(name: str, value: Any) -> None:

@@ -14,7 +14,8 @@ Before the first and after the last sample the signal is continued by odd reflec
 """
 
 from dataclasses import asdict, dataclass, fields, replace
-from math import ceil, isfinite
+from math import ceil
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -361,4 +362,4 @@ def _line_freq(
 
 def _is_positive(value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and isfinite(value) and value > 0  # type: ignore[arg-type, operator]
+    return number and 0 < value <= float_info.max  # type: ignore[operator]

@@ -196,7 +196,9 @@ def _started(folder: Path, run: dict[str, Any], before: dict[str, Any] | None) -
         return run
     same = ("trials_sha256", "encoder_sha256")
     refuse_changes(folder, [name for name in same if before.get(name) != run[name]])
-    return before
+    # the same data: all but what made the first half is known better now than from a file
+    made_with = ("versions", "git_commit")
+    return {**run, **{name: before[name] for name in made_with if name in before}}
 
 
 def _fold(trials: Trials, task: Task, shots: int | None, seed: int) -> Fold:
