@@ -54,6 +54,7 @@ def test_to_dict_survives_json() -> None:
         ({"segment": 1e308}, "segment must be at most"),
         ({"min_duration": -1}, "min_duration"),
         ({"segment_uv": -5.0}, "segment_uv"),
+        ({"segment_uv": 1e308}, "segment_uv must be at most"),
     ],
 )
 def test_impossible_values_are_refused(choices: dict[str, float], message: str) -> None:

@@ -58,10 +58,10 @@ class CorpusSettings:
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
                 raise ConfigError(f"{name} must be 0 s or more, found {value!r}.")
-        for name in ("window", "segment", "min_duration", "skip_start", "skip_end"):
+        for name in ("window", "segment", "segment_uv", "min_duration", "skip_start", "skip_end"):
             value = getattr(self, name)
-            if value is not None and value > MAX_SECONDS:
-                raise ConfigError(f"{name} must be at most {MAX_SECONDS:g} s, found {value!r}.")
+            if value is not None and value > MAX_SECONDS:  # of microvolts it is too much as well
+                raise ConfigError(f"{name} must be at most {MAX_SECONDS:g}, found {value!r}.")
         if not 0 < self.min_quality <= 1:
             raise ConfigError(f"min_quality must lie in (0, 1], found {self.min_quality!r}.")
         if self.n_times / self.preprocessing.sfreq != self.window or self.n_times < 2:
