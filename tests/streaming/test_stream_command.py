@@ -75,6 +75,7 @@ def test_an_encoder_in_real_time(command, encoder_folder, tmp_path):
         ([], "either --lsl NAME or --replay FILE"),
         (["--replay", "a.edf", "--lsl", "x"], "either --lsl NAME or --replay FILE"),
         (["--replay", DEMO, "--threads", 0], "threads"),
+        (["--replay", DEMO, "--threads", 10**30], "threads must be at most 1024"),
         (["--replay", DEMO, "--duration", -1], "duration"),
         (["--replay", DEMO, "--every", 0], "every must lie"),
         (["--replay", DEMO, "--window", "1e6"], "and at most 600 s, found 1000000.0"),

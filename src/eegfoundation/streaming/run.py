@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from eegfoundation.streaming.session import Session
     from eegfoundation.streaming.sources import Source
 
+_MOST_THREADS = 1024
+
 
 def stream(
     checkpoint: str | None = None,
@@ -89,6 +91,8 @@ def stream(
         raise ConfigError("A stream comes from one place: give either --lsl NAME or --replay FILE.")
     if threads < 1:
         raise ConfigError(f"threads must be at least 1, found {threads}.")
+    if threads > _MOST_THREADS:
+        raise ConfigError(f"threads must be at most {_MOST_THREADS}, found {threads}.")
     if duration is not None and not duration > 0:
         raise ConfigError(f"duration must be a positive number of seconds, found {duration!r}.")
 
