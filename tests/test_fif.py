@@ -21,10 +21,10 @@ def path(tmp_path):
     return tmp_path / "x_raw.fif"
 
 
-def without_directory(path, next_of_second=0):
+def without_directory(path, size_of_second=4, next_of_second=0):
     """Read from tag to tag; the second tag says where the next one lies."""
     content = bytearray(path.read_bytes())
-    content[48:56] = struct.pack(">2i", next_of_second, -1)
+    content[44:56] = struct.pack(">3i", size_of_second, next_of_second, -1)
     return bytes(content)
 
 
@@ -40,8 +40,9 @@ def test_tags_that_come_to_an_end_are_read(path, packed):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_tags_that_lead_back_are_refused(path, packed):
-    content = without_directory(path, next_of_second=36)  # to itself
+@pytest.mark.parametrize("second", [(4, 36), (-1000, 0)])  # to itself; before the beginning
+def test_tags_that_lead_back_are_refused(path, packed, second):
+    content = without_directory(path, *second)
     if packed:
         path = path.with_suffix(".fif.gz")
         content = gzip.compress(content)

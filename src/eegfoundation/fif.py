@@ -52,7 +52,9 @@ def _goes_in_circles(file: io.BufferedIOBase) -> bool:
         if len(header) < _HEADER.size:
             return False
         *_, size, following = _HEADER.unpack(header)
-        position = following if following > 0 else position + _HEADER.size + size
-        if following < 0 or position < 0:
+        if following < 0:
             return False
+        position = following if following > 0 else position + _HEADER.size + size
+        if position < 0:  # which gzip takes for the beginning
+            return True
     return True
