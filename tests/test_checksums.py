@@ -7,7 +7,7 @@ import pytest
 
 import eegfoundation.models.registry as registry
 from eegfoundation import load_downstream_model, load_encoder
-from eegfoundation.checksums import check_sum, listed
+from eegfoundation.checksums import check_sum, damaged_files, listed
 from eegfoundation.errors import CheckpointError, UntrainedWeightsWarning
 from eegfoundation.models.registry import shipped_path
 
@@ -77,3 +77,10 @@ def test_one_flipped_bit_in_a_pth_without_a_list_is_found(tmp_path):
 def test_a_damaged_list_is_no_way_out_of_its_folder(tmp_path):
     (tmp_path / "SHA256SUMS").write_bytes(b"\xff\xfe\n" + b"0" * 64 + b"  ../other\n")
     assert all("/" not in name for name in listed(tmp_path))
+
+
+def test_a_listed_name_that_no_file_can_have_is_nothing_to_compare(tmp_path):
+    name = "A" * 3000
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n")
+    check_sum(tmp_path / name)
+    assert damaged_files(tmp_path) == [name]

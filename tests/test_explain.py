@@ -18,7 +18,7 @@ from eegfoundation.explain import (
 from eegfoundation.finetuning.fitting import fit, predict_trials
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.synthetic import CLASSES, simulate_motor_imagery
-from eegfoundation.tasks.task import Trials
+from eegfoundation.tasks.trials import Trials
 
 MU = {"mu": (8.0, 13.0)}
 NAMES = ("C3", "Cz", "C4", "Pz")

@@ -224,7 +224,7 @@ def test_classes_without_names_are_numbers():
 
 def aligned_trials(source, model):
     """The windows of a recording as `predict_trials` takes them."""
-    from eegfoundation.tasks.task import Trials
+    from eegfoundation.tasks.trials import Trials
 
     recording = preprocess(source, model.preprocessing)
     n = recording.n_times // 800

@@ -29,7 +29,7 @@ def check_sum(path: str | Path) -> None:
     """
     path = Path(path)
     expected = listed(path.parent).get(path.name)
-    if expected is None or not path.is_file():
+    if expected is None or not os.path.isfile(path):
         return
     try:
         found = _digest(path)

@@ -156,7 +156,7 @@ def _check_settings(args: Sequence[str]) -> None:
     for i, arg in enumerate(args):
         flag, _, value = arg.partition("=")
         path = Path(value or (args[i + 1] if i + 1 < len(args) else ""))
-        if flag != "--config" or not path.exists():
+        if flag != "--config" or not os.path.exists(path):
             continue
         check_path(path, ConfigError)
         try:

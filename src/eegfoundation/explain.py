@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from eegfoundation.models import EEGFoundationForClassification
-    from eegfoundation.tasks.task import Trials
+    from eegfoundation.tasks.trials import Trials
 
 #: Hz.
 BANDS: Mapping[str, tuple[float, float]] = {
@@ -356,7 +356,7 @@ def _trials(
     from eegfoundation.preprocessing import preprocess
     from eegfoundation.recording import Recording, read_recording
     from eegfoundation.samples import usable_windows
-    from eegfoundation.tasks.task import Trials
+    from eegfoundation.tasks.trials import Trials
 
     if isinstance(source, Trials):
         return _usable(source)

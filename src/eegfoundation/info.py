@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def info(
     from eegfoundation.recording import read_recording
 
     path = Path(target)
-    if target in SIZES or (path / "config.json").is_file():
+    if target in SIZES or os.path.isfile(path / "config.json"):
         lines = _describe_encoder(target)
     elif path.suffix == ".json":
         lines = _describe_config(path)

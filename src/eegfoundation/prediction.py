@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,7 +259,7 @@ def _is_classifier(name: str) -> bool:
 
     from eegfoundation.models import DownstreamConfig
 
-    if "/" not in name and not Path(name).is_dir():
+    if "/" not in name and not os.path.isdir(name):
         return False
     try:
         values, _ = PretrainedConfig.get_config_dict(name)

@@ -216,7 +216,7 @@ def _from_trials(
 def _from_files(paths: list[Any], preprocessing: Preprocessing, reading: Reading) -> Samples:
     """Files, each of which is a sample of as many windows as it has."""
     from eegfoundation.preprocessing import preprocess
-    from eegfoundation.tasks.task import stack_on_channels, union_of_channels
+    from eegfoundation.tasks.trials import stack_on_channels, union_of_channels
 
     parts: list[tuple[np.ndarray, list[str], np.ndarray]] = []
     subjects: list[str | None] = []

@@ -7,7 +7,7 @@ import torch
 from eegfoundation.models import DownstreamConfig
 from eegfoundation.montage import positions
 from eegfoundation.synthetic import simulate_resting
-from eegfoundation.tasks.task import Trials
+from eegfoundation.tasks.trials import Trials
 
 torch.set_num_threads(1)
 

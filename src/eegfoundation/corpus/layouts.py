@@ -141,7 +141,7 @@ def _expand(sources: Sequence[str | Path]) -> Iterator[tuple[Path, Path, bool]]:
     """Source folder, where to begin in it, and whether that is given by its name."""
     for source in sources:
         path = expanded(source)
-        if path.exists():
+        if os.path.exists(path):
             is_folder = path.is_dir() and not _is_recording_folder(path)
             yield path if is_folder else path.parent, path, True
             continue

@@ -191,7 +191,7 @@ class Corpus:
     def _read_meta(self) -> dict[str, Any]:
         """Content of ``corpus.json``, as far as it is needed here of the right types."""
         path = self.path / "corpus.json"
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise RecordingError(
                 f"{self.path} holds no finished corpus: run eegfoundation build-corpus on it."
             )

@@ -15,7 +15,7 @@ from eegfoundation.estimators.signals import TakesSignals
 
 if TYPE_CHECKING:
     from eegfoundation.samples import Samples
-    from eegfoundation.tasks.task import Trials
+    from eegfoundation.tasks.trials import Trials
 
 logger = logging.getLogger("eegfoundation")
 
@@ -265,7 +265,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
 
     def _trials(self, samples: Samples, codes: np.ndarray, groups: Any, sessions: Any) -> Trials:
         """Windows with their labels and owners."""
-        from eegfoundation.tasks.task import Trials
+        from eegfoundation.tasks.trials import Trials
 
         n = samples.n_samples
         columns = {"y": codes, "groups": groups, "sessions": sessions}

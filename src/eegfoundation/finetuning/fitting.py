@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         EEGFoundationForClassification,
         EEGFoundationModel,
     )
-    from eegfoundation.tasks.task import Trials
+    from eegfoundation.tasks.trials import Trials
 
 _ADAPTED = ("q_proj", "k_proj", "v_proj", "out_proj")
 

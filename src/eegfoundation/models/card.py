@@ -8,6 +8,7 @@ is said to be unknown, not left out.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -309,7 +310,7 @@ def _score(content: dict[str, Any], digest: str) -> list[dict[str, Any]]:
 
 
 def _is_hub_id(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/")) and not Path(name).is_dir()
+    return name.count("/") == 1 and not name.startswith((".", "/")) and not os.path.isdir(name)
 
 
 def _public(name: str) -> str:

@@ -9,6 +9,7 @@ nothing that does not fit exactly.
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,7 +124,7 @@ def _tuned_encoder(saved: dict[str, Any], path: Path) -> EEGFoundationModel:
 
 def _read_checkpoint(path: Path) -> _Checkpoint:
     """Read what `save_downstream_model` wrote."""
-    if path.exists():
+    if os.path.exists(path):
         check_path(path, CheckpointError)
         check_sum(path)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Literal, get_args
@@ -98,9 +99,10 @@ def load_encoder(
     if weights not in get_args(Weights):
         raise ConfigError(f"weights={weights!r}; choose one of {list(get_args(Weights))}.")
     folder = _PACKAGE / "weights" / str(name_or_path)
-    source = folder if folder.is_dir() else name_or_path
+    shipped = os.path.isdir(folder)  # False where a name is too long
+    source = folder if shipped else name_or_path
     if weights == "random":
-        if not folder.is_dir() and str(name_or_path) in SIZES:
+        if not shipped and str(name_or_path) in SIZES:
             config = EEGFoundationConfig(**SIZES[str(name_or_path)])
         else:
             config = EEGFoundationConfig.from_pretrained(source)
@@ -110,7 +112,7 @@ def load_encoder(
             f"No weights are shipped for {name_or_path!r}; use weights='random', or one of "
             f"{sorted(path.name for path in folder.parent.iterdir() if path.is_dir())}."
         )
-    if "/" not in str(name_or_path) and not Path(source).is_dir():
+    if "/" not in str(name_or_path) and not os.path.isdir(source):
         raise CheckpointError(
             f"No encoder is called {str(name_or_path)!r}; expected one of {list(SIZES)}, a folder "
             "made by save_pretrained, or a hub id (owner/name)."

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -192,7 +193,7 @@ class SharedModel(PreTrainedModel):
     def _check_shareable(self) -> None:
         encoder = getattr(self.config, "encoder", None)
         tuned = getattr(self.config, "encoder_tuned", False)
-        if encoder and not tuned and (Path(encoder).is_absolute() or Path(encoder).is_dir()):
+        if encoder and not tuned and (Path(encoder).is_absolute() or os.path.isdir(encoder)):
             raise CheckpointError(
                 f"This classifier needs the encoder in {encoder}, which nobody else has; push that "
                 "one first and set config.encoder to its hub id."
@@ -245,7 +246,7 @@ class SharedModel(PreTrainedModel):
         if self._origin is None:
             return {}
         name, where = self._origin
-        if Path(name).is_absolute() and not Path(name).is_dir():  # gone since
+        if Path(name).is_absolute() and not os.path.isdir(name):  # gone since
             return {}
         found = {
             file: cached_file(

@@ -7,6 +7,7 @@ key is an error, not a silent attribute. A configuration that lies is worse than
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class StrictConfig(PreTrainedConfig):
             If the file is missing or no JSON object, or a key is unknown.
         """
         path = Path(json_file)
-        if path.exists():
+        if os.path.exists(path):
             check_path(path, ConfigError)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -115,8 +116,8 @@ class StrictConfig(PreTrainedConfig):
             raise ConfigError(f"Configuration {path} not found; check the path.") from None
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"Configuration {path} is no valid JSON: {error}.") from None
-        except OSError as error:
-            raise ConfigError(f"Configuration {path} cannot be read: {error.strerror}.") from error
+        except (OSError, ValueError) as error:  # the latter of a NUL in the path
+            raise ConfigError(f"Configuration {str(path)!r} cannot be read: {error}.") from error
         if not isinstance(values, dict):
             raise ConfigError(f"Configuration {path} holds no JSON object of settings.")
         return cls(**values)

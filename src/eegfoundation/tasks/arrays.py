@@ -9,7 +9,7 @@ import numpy as np
 
 from eegfoundation.errors import TaskError
 from eegfoundation.tasks.table import check_classes
-from eegfoundation.tasks.task import Trials, notes_of
+from eegfoundation.tasks.trials import Trials, notes_of
 
 if TYPE_CHECKING:
     from eegfoundation.preprocessing import Preprocessing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def load_task(
         if start is not None:
             raise TaskError(f"{path.name} is a table; its column start says where spans begin.")
         return task_from_table(path, classes=classes, window=window)
-    if path.is_dir():
+    if os.path.isdir(path):  # False where a name is too long
         return task_from_bids(path, classes=classes, window=window, start=start or 0.0)
     raise TaskError(
         f"there is no task {str(name_or_path)!r}; choose among {', '.join(TASKS)}, or give a .csv "

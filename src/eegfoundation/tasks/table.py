@@ -124,8 +124,8 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, Mapping[str, str]
                 rows.append((reader.line_num, {k: v.strip() for k, v in values.items()}))
     except FileNotFoundError as error:
         raise TaskError(f"{path} does not exist: check the path of the table.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TaskError(f"{path.name} cannot be read as a table in UTF-8: {error}.") from error
+    except (OSError, ValueError, csv.Error) as error:  # ValueError: no UTF-8, or a NUL
+        raise TaskError(f"{path.name!r} cannot be read as a table in UTF-8: {error}.") from error
     return header, [(line, values) for line, values in rows if any(values.values())]
 
 
