@@ -51,7 +51,7 @@ def test_a_probe_learns_what_there_is_to_learn(trials, fold, encoder):
 
 def test_a_training_that_diverged_is_said(trials, fold, encoder):
     train, validation, test = fold
-    model = fit(trials, train, validation, encoder, settings("head", learning_rate=1e30))
+    model = fit(trials, train, validation, encoder, settings("head", learning_rate=1e6))
     with pytest.raises(TaskError, match=r"diverged. Train it with a lower learning_rate\.$"):
         predict_trials(model, trials, test)
 
