@@ -21,13 +21,13 @@ published. Layers are all alike: 6 of the 12 fit into 6 GB; ``--layers 12`` need
 `vs_roformer_step` is the smaller of `small_vs_roformer_step` and `base_vs_roformer_step`.
 
 On a GPU, `base` is compiled, as by ``pretrain --compile true``, and takes 32 windows at a time
-(RoFormer, whose scores fill the memory, 1; its time is multiplied). `mfu` is the share of
-the GPU's bf16 rate (that of a large matrix product, measured here) that the matrix products of
-`base` reach: three times those of the forward pass, what the backward pass computes again not
-counted. `mfu_without_attention_dropout` is the same with the published dropout of attention scores
-left out, whose random numbers cost the GPU's kernels as much as their products. `mfu_limit` and
-`mfu_limit_without_attention_dropout` are what they would be if linear maps and attention alone
-took time, each as fast as when it runs alone.
+(RoFormer, whose scores fill the memory, 1; its time is multiplied). `mfu` is the share of the GPU's
+bf16 rate (that of a large matrix product, measured here) that the matrix products of `base` reach:
+three times those of the forward pass, what the backward pass computes again not counted.
+`mfu_without_attention_dropout` is the same without the published dropout of attention scores, whose
+random numbers slow the GPU's attention down. `mfu_limit` and `mfu_limit_without_attention_dropout`
+are what they would be if linear maps and attention alone took time, each as fast as when it runs
+alone.
 
 Run it on a quiet machine: on a busy one `base_vs_roformer_step` scatters by a factor of three.
 ``--threads 1`` takes away the waiting of threads for each other, on both sides. On a GPU give
