@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
 from sklearn import linear_model
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -32,7 +33,7 @@ def plain(x, y, penalty):
 
     model = LogisticRegression(C=penalty, class_weight="balanced", max_iter=5000, tol=1e-9)
     model.fit(scaled(x), y)
-    return lambda features: model.predict_proba(scaled(features))
+    return lambda features: model.predict_log_proba(scaled(features))
 
 
 @settings(max_examples=12, deadline=None)
@@ -48,8 +49,8 @@ def test_it_is_plain_logistic_regression(n_classes, d, seed):
     with pytest.MonkeyPatch.context() as patch:  # by default, it stops early
         patch.setattr(linear_model, "LogisticRegression", partial(LogisticRegression, tol=1e-9))
         probe = fit_probe(x, y, group, n_classes)
-    expected = plain(x, y, probe.penalty)(asked)
-    np.testing.assert_allclose(np.exp(probe.predict_log_proba(asked)), expected, atol=2e-4)
+    expected = softmax(plain(x, y, probe.penalty)(asked) / probe.temperature, axis=1)
+    np.testing.assert_allclose(np.exp(probe.predict_log_proba(asked)), expected, atol=5e-4)
 
 
 def test_rows_of_the_weights_are_in_the_space_of_the_features():
@@ -75,6 +76,37 @@ def test_the_penalty_is_the_best_over_held_out_groups():
         found.append(balanced_accuracy_score(y, guess))
     assert probe.validation_score == pytest.approx(max(found), abs=0.03)
     assert found[PENALTIES.index(probe.penalty)] == pytest.approx(max(found), abs=0.03)
+
+
+@pytest.mark.parametrize("effect", [0.4, 0.8])
+def test_it_is_as_sure_as_it_is_right(effect):
+    """No other temperature would have made the classes of people it has not seen likelier."""
+    x, y, group = problem(n=2400, d=30, n_classes=2, n_groups=40, effect=effect)
+    known = group < 20
+    probe = fit_probe(x[known], y[known], group[known], 2)
+    found = probe.predict_log_proba(x[~known])
+
+    def loss(factor):
+        return -log_softmax(found * factor, axis=1)[np.arange(len(found)), y[~known]].mean()
+
+    assert loss(1.0) < min(loss(0.5), loss(2.0))
+    sure = np.exp(found.max(1)).mean()
+    assert sure == pytest.approx((found.argmax(1) == y[~known]).mean(), abs=0.03)
+
+
+def test_the_temperature_changes_no_decision():
+    x, y, group = problem(d=30, effect=0.6)
+    probe = fit_probe(x, y, group, 3)
+    asked = problem(n=300, d=30, seed=1)[0]
+    guess = plain(x, y, probe.penalty)(asked).argmax(1)
+    assert (probe.predict_log_proba(asked).argmax(1) == guess).mean() > 0.99
+
+
+def test_who_knows_nothing_is_not_sure():
+    x, y, group = problem(n=600, d=200, n_classes=2, effect=0)
+    known = group < 3
+    probe = fit_probe(x[known], y[known], group[known], 2)
+    assert np.exp(probe.predict_log_proba(x[~known])).max(1).mean() < 0.6
 
 
 def test_the_held_out_score_is_over_groups_not_windows():
