@@ -115,13 +115,38 @@ def test_the_weights_are_those_of_the_best_epoch(trials, fold, encoder, narrow):
     """A rate far too high: later epochs are worse."""
     train, validation, _ = fold
     history = []
-    chosen = settings("head", epochs=8, patience=3, learning_rate=0.03)
+    chosen = settings("head", epochs=8, patience=3, learning_rate=0.03, bf16=False)
     model = fit(trials, train, validation, encoder, chosen, config=narrow, history=history)
     losses = [row["eval_loss"] for row in history]
     assert losses.index(min(losses)) == len(losses) - 4 or len(losses) == 8
     p = predict_trials(model, trials, validation)
     loss = -np.log(p[np.arange(len(validation)), trials.y[validation]]).mean()  # classes are equal
     assert loss == pytest.approx(min(losses), abs=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["head", "lora", "full"])
+def test_bfloat16_learns_nearly_the_same(trials, fold, encoder, narrow, strategy):
+    train, validation, test = fold
+    histories, found = [], []
+    for bf16 in (False, True):
+        history = []
+        model = fit(
+            trials,
+            train,
+            validation,
+            encoder,
+            settings(strategy, bf16=bf16),
+            config=narrow,
+            history=history,
+        )
+        assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
+        histories.append(history)
+        found.append(predict_trials(model, trials, test))
+    first, later = ([history[i]["eval_loss"] for history in histories] for i in (0, -1))
+    assert first[1] == pytest.approx(first[0], rel=0.01)
+    assert later[1] == pytest.approx(later[0], abs=0.1)  # rounding differs, and so do the paths
+    assert np.abs(found[0] - found[1]).mean() < 0.1
+    assert (found[0] != found[1]).any()
 
 
 @pytest.mark.parametrize("lost", [0, 1])

@@ -9,6 +9,7 @@ from eegfoundation.finetuning.training import (
     TuningModule,
     balanced_accuracy,
     class_weight,
+    mixed_precision,
     stopped,
 )
 from eegfoundation.models import DownstreamConfig, EEGFoundationForClassification
@@ -30,6 +31,22 @@ def test_training_stops_when_nothing_was_gained():
     lines = [{"eval_loss": 1.0, "eval_balanced_accuracy": a} for a in (0.5, 0.7, 0.6, 0.7)]
     assert stopped(lines, by_accuracy)
     assert not stopped(lines[:3], by_accuracy)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks what the processor can")
+@pytest.mark.parametrize(
+    ("asked", "can", "expected"),
+    [
+        (None, {"avx512_bf16": True}, True),
+        (None, {"amx_bf16": True}, True),
+        (None, {"avx2": True}, False),
+        (True, {"avx2": True}, True),
+        (False, {"amx_bf16": True}, False),
+    ],
+)
+def test_bfloat16_is_used_where_there_are_units_for_it(monkeypatch, asked, can, expected):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: can, raising=False)
+    assert mixed_precision(FinetuneSettings(bf16=asked)) is expected
 
 
 def test_classes_weigh_alike():

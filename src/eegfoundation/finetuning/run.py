@@ -70,6 +70,7 @@ def finetune(
     class_weights: bool = True,
     augmentation: bool = False,
     lora_rank: int = 8,
+    bf16: bool | None = None,
     seed: int = 0,
 ) -> None:
     """Train a classifier on labelled recordings; run again to resume.
@@ -124,6 +125,8 @@ def finetune(
         Leave out channels, scale and shift, differently in every epoch.
     lora_rank : int
         Rank of the additions.
+    bf16 : bool | None
+        Train in bfloat16 where that is safe; default: if the machine has units for it.
     seed : int
         Of everything that is drawn.
     """

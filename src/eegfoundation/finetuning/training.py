@@ -27,6 +27,7 @@ from eegfoundation.errors import CheckpointError
 from eegfoundation.finetuning.data import TuningData
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.models import DownstreamConfig, EEGFoundationForClassification
+from eegfoundation.models.registry import multiplies_bfloat16
 from eegfoundation.pretraining.record import last_checkpoint
 from eegfoundation.pretraining.trainer import ChecksumCallback
 
@@ -199,6 +200,12 @@ def balanced_accuracy(y: np.ndarray, guess: np.ndarray) -> float:
     return float(np.mean([(guess[y == label] == label).mean() for label in np.unique(y)]))
 
 
+def mixed_precision(settings: FinetuneSettings) -> bool:
+    """Whether to train in bfloat16: as asked for, else if the machine has units for it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return multiplies_bfloat16(device) if settings.bf16 is None else settings.bf16
+
+
 class _Trainer(Trainer):
     """Trainer with weighted classes."""
 
@@ -294,6 +301,7 @@ def _arguments(
         lr_scheduler_type="constant_with_warmup",  # how long it will be is not known
         warmup_steps=steps,
         max_grad_norm=1.0,
+        bf16=mixed_precision(settings),
         logging_steps=steps,
         save_strategy="steps" if saved else "no",
         save_steps=steps,

@@ -157,12 +157,9 @@ class Decoder:
 
 def faster_type(device: torch.device) -> str:
     """Type in which a device computes fastest, of those that are accurate enough for a stream."""
-    import torch
+    from eegfoundation.models.registry import multiplies_bfloat16
 
-    ask: Any = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch before 2.9 does not tell
-    can = ask()
-    native = can.get("avx512_bf16") or can.get("amx_bf16")
-    return "bfloat16" if device.type == "cpu" and native else "float32"
+    return "bfloat16" if device.type == "cpu" and multiplies_bfloat16(device) else "float32"
 
 
 def _nothing(status: str) -> Decoded:
