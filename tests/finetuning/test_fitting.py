@@ -145,7 +145,8 @@ def test_bfloat16_learns_nearly_the_same(trials, fold, encoder, narrow, strategy
     first, later = ([history[i]["eval_loss"] for history in histories] for i in (0, -1))
     assert first[1] == pytest.approx(first[0], rel=0.01)
     assert later[1] == pytest.approx(later[0], abs=0.1)  # rounding differs, and so do the paths
-    assert np.abs(found[0] - found[1]).mean() < 0.1
+    right = [(p.argmax(1) == trials.y[test]).mean() for p in found]
+    assert right[1] == pytest.approx(right[0], abs=0.15)
     assert (found[0] != found[1]).any()
 
 
