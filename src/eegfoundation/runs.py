@@ -10,6 +10,8 @@ from typing import Any
 from eegfoundation.errors import ConfigError, OutputError
 
 RUN = "run.json"
+#: Upper ends of what a training can be told: beyond them arithmetic fails before the training does.
+LARGEST_COUNT, LARGEST_RATE = 10**12, 1e6
 
 
 def earlier_run(folder: Path, kind: str, **parts: type) -> dict[str, Any] | None:

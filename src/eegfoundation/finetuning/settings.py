@@ -8,10 +8,11 @@ from typing import Any
 
 from eegfoundation.errors import ConfigError
 from eegfoundation.evaluation.alignment import ALIGNMENTS
+from eegfoundation.runs import LARGEST_COUNT, LARGEST_RATE
 
 STRATEGIES = ("probe", "head", "lora", "full")
 MONITORS = ("loss", "balanced_accuracy")
-_LARGEST_COUNT, _LARGEST_RANK, _LARGEST_RATE = 10**12, 10**4, 1e6
+_LARGEST_RANK = 10**4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +68,15 @@ class FinetuneSettings:
         for name in ("epochs", "patience", "batch_size", "lora_rank"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}; it must be at least 1.")
-            most = _LARGEST_RANK if name == "lora_rank" else _LARGEST_COUNT
+            most = _LARGEST_RANK if name == "lora_rank" else LARGEST_COUNT
             if getattr(self, name) > most:
                 raise ConfigError(f"{name}={getattr(self, name)}; it must be at most {most}.")
         for name in ("learning_rate", "encoder_learning_rate", "weight_decay"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ConfigError(f"{name}={value}; it must be 0 or more.")
-            if value is not None and value > _LARGEST_RATE:
-                raise ConfigError(f"{name}={value}; it must be at most {_LARGEST_RATE:g}.")
+            if value is not None and value > LARGEST_RATE:
+                raise ConfigError(f"{name}={value}; it must be at most {LARGEST_RATE:g}.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}; it must lie between 0 and 2**32 - 1.")
         if self.tunes_encoder and "standardise" in self.alignment:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from eegfoundation.errors import ConfigError
+from eegfoundation.runs import LARGEST_COUNT, LARGEST_RATE
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from eegfoundation.corpus.reader import Corpus
     from eegfoundation.models import EEGFoundationConfig
     from eegfoundation.models.objective import Objective
-
-LARGEST_COUNT, LARGEST_RATE = 10**12, 1e6
 
 
 def pretrain(
