@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from eegfoundation.models import attention
+from eegfoundation.models import attention, encoder
 from eegfoundation.models.attention import drop_, kept, tiled_attention
 from eegfoundation.models.encoder import attend
 
@@ -83,13 +83,17 @@ def test_bfloat16_is_as_close_to_the_truth_as_pytorchs_without_its_kernel():
     assert error < 0.01 * truth.std()
 
 
-def test_low_precision_and_dropout_take_it_and_float32_does_not(monkeypatch):
-    from eegfoundation.models import encoder
-
-    calls = []
+@pytest.fixture
+def calls(monkeypatch):
+    """Calls of `tiled_attention`."""
+    found = []
     monkeypatch.setattr(
-        encoder, "tiled_attention", lambda *a: calls.append(1) or tiled_attention(*a)
+        encoder, "tiled_attention", lambda *a: found.append(1) or tiled_attention(*a)
     )
+    return found
+
+
+def test_low_precision_and_dropout_take_it_and_float32_does_not(calls):
     qkv = rows(1, 2, 6, 4, torch.float32)
     attend(*qkv)
     assert not calls
@@ -101,3 +105,29 @@ def test_low_precision_and_dropout_take_it_and_float32_does_not(monkeypatch):
     assert len(calls) == 2
     attend(*qkv, None, 0.1)
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_matrix_units_take_many_positions_without_a_gradient(monkeypatch, calls, autocast):
+    monkeypatch.setattr(encoder, "has_matrix_units", lambda: True)
+    qkv = [x.float() for x in rows(1, 2, 200, 16)]
+    truth = F.scaled_dot_product_attention(*qkv).detach()
+    given = qkv if autocast else [x.bfloat16() for x in qkv]
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        with torch.no_grad():
+            fused = attend(*given)
+            assert not calls
+            attend(*(x[:, :, :100] for x in given))  # too few
+            assert len(calls) == 1
+        tiled = attend(*given)
+    assert len(calls) == 2
+    assert fused.dtype == tiled.dtype == torch.bfloat16
+    of_fused, of_tiled = ((x.float() - truth).std() for x in (fused, tiled))
+    assert of_fused <= of_tiled < 0.02 * truth.std()
+
+
+def test_without_matrix_units_tiles_take_many_positions_too(monkeypatch, calls):
+    monkeypatch.setattr(encoder, "has_matrix_units", lambda: False)
+    with torch.no_grad():
+        attend(*(x.bfloat16() for x in rows(1, 2, 200, 16)))
+    assert len(calls) == 1

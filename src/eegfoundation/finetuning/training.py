@@ -27,7 +27,7 @@ from eegfoundation.errors import CheckpointError
 from eegfoundation.finetuning.data import TuningData
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.models import DownstreamConfig, EEGFoundationForClassification
-from eegfoundation.models.registry import multiplies_bfloat16
+from eegfoundation.models.processor import multiplies_bfloat16
 from eegfoundation.pretraining.record import last_checkpoint
 from eegfoundation.pretraining.trainer import ChecksumCallback
 

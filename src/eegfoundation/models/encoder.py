@@ -32,11 +32,13 @@ from eegfoundation.models.embeddings import (
     ordinal_table,
 )
 from eegfoundation.models.linear import Linear, activated
+from eegfoundation.models.processor import has_matrix_units
 from eegfoundation.models.rotary import rotary_tables, rotate
 from eegfoundation.models.sharing import SharedModel, quiet
 from eegfoundation.preprocessing import Preprocessing
 from eegfoundation.tokenizer import N_BINS, PAD, AmplitudeTokenizer
 
+_MANY_POSITIONS = 128  # from here on PyTorch's attention is faster on matrix units
 _RESIDUAL = 0.1  # of what is added in a new block: at first the spectrum passes nearly unchanged
 
 
@@ -55,12 +57,15 @@ def attend(
     """Scaled dot-product attention, (B, H, N, D / H) each.
 
     PyTorch's kernel, but for low precision on a CPU: there it multiplies as slowly as in float32,
-    and tiles of plain products are half as fast again; with dropout (in training), several times
-    (docs/performance.md).
+    and tiles of plain products are half as fast again; with dropout (in training), several times.
+    Only where the processor has matrix units, the kernel uses them, and is twice as fast as tiles
+    if there are many positions and no gradient (docs/performance.md).
     """
     low = torch.is_autocast_enabled("cpu") or q.dtype != torch.float32
     plain = mask is not None or q.device.type != "cpu" or torch.compiler.is_compiling()
-    if not plain and (low or dropout):
+    learns = torch.is_grad_enabled() and q.requires_grad
+    fused = q.shape[2] >= _MANY_POSITIONS and not learns and has_matrix_units()
+    if not plain and (dropout or (low and not fused)):
         return tiled_attention(q, k, v, dropout)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 

@@ -12,7 +12,7 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 
@@ -146,15 +146,6 @@ def on_device(encoder: EEGFoundationModel, device: str | torch.device | None) ->
             f"device={str(device)!r} cannot be used ({reason}): choose cpu, or cuda where there is "
             "a GPU."
         ) from error
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a device has units for bfloat16; a processor without AVX-512 or AMX has none."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    ask: Any = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch before 2.9 does not tell
-    can = ask()
-    return device.type == "cpu" and bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
 def random_encoder(config: EEGFoundationConfig, seed: int = 0) -> EEGFoundationModel:

@@ -157,7 +157,7 @@ class Decoder:
 
 def faster_type(device: torch.device) -> str:
     """Type in which a device computes fastest, of those that are accurate enough for a stream."""
-    from eegfoundation.models.registry import multiplies_bfloat16
+    from eegfoundation.models.processor import multiplies_bfloat16
 
     return "bfloat16" if device.type == "cpu" and multiplies_bfloat16(device) else "float32"
 
