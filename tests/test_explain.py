@@ -9,11 +9,9 @@ from eegfoundation import load_encoder
 from eegfoundation.errors import ModelInputError
 from eegfoundation.explain import (
     EVERYTHING,
-    ElectrodeMap,
     attention,
     band_stop,
     occlusion,
-    plot_topomaps,
 )
 from eegfoundation.finetuning.fitting import fit, predict_trials
 from eegfoundation.finetuning.settings import FinetuneSettings
@@ -178,36 +176,6 @@ def test_windows_without_signal_are_no_evidence(model, few):
     np.testing.assert_allclose(attention(model, padded).values, attention(model, few).values)
     with pytest.raises(ModelInputError, match="None of 3 windows holds a usable sample"):
         attention(model, padded.select(np.arange(len(few), len(x))))
-
-
-def example(n_classes, n_bands, positions):
-    rng = np.random.default_rng(0)
-    n_chans = len(positions)
-    return ElectrodeMap(
-        values=rng.normal(size=(n_classes, n_bands, n_chans)),
-        quantity="drop of the probability",
-        classes=tuple("abc"[:n_classes]),
-        bands=tuple("uvw"[:n_bands]),
-        ch_names=tuple(f"E{i}" for i in range(n_chans)),
-        positions=positions,
-    )
-
-
-def test_figure_has_a_head_per_class_and_band(tmp_path):
-    from eegfoundation.montage import positions
-
-    places = positions(["Fz", "C3", "Cz", "C4", "Pz", "unknown"])
-    figure = plot_topomaps(example(2, 3, places))
-    assert len(figure.axes) == 2 * 3 + 1  # and the scale
-    assert [ax.get_title() for ax in figure.axes[:3]] == ["u", "v", "w"]
-    path = tmp_path / "map.png"
-    figure.savefig(path)
-    assert path.stat().st_size > 20_000
-
-
-def test_too_few_places_make_no_map():
-    with pytest.raises(ModelInputError, match="0 of 5 channels have a known position"):
-        plot_topomaps(example(2, 1, np.full((5, 3), np.nan)))
 
 
 @pytest.fixture(scope="module")

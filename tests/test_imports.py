@@ -20,7 +20,17 @@ MODULES = {
 
 # The only modules that may join data and models: what a command or a user's one-liner runs
 STAGES = {
-    *("__init__", "cli", "demo", "embedding", "evaluation", "export", "explain", "features"),
+    *(
+        "__init__",
+        "cli",
+        "demo",
+        "embedding",
+        "evaluation",
+        "electrode_map",
+        "export",
+        "explain",
+        "features",
+    ),
     *("finetuning", "info", "estimators", "integrations", "prediction", "pretraining"),
     *("conversion", "recording_alignment", "report", "stream", "streaming"),
 }
