@@ -16,6 +16,7 @@ import numpy as np
 from eegfoundation.evaluation import alignment
 from eegfoundation.evaluation.folds import Fold
 from eegfoundation.evaluation.scores import balanced_accuracy
+from eegfoundation.evaluation.self_training import average_log_proba, fit_self_trained
 from eegfoundation.probe import fit_probe
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from eegfoundation.tasks import Trials
 
 KINDS = ("ours", "baseline", "random twin")
-STRATEGIES = ("probe", "probe+covariance", "head", "lora", "full")
+STRATEGIES = ("probe", "probe+covariance", "self-training", "head", "lora", "full")
 ALIGNMENTS = (*alignment.ALIGNMENTS, "riemann")
 
 #: Features of all windows (n, d) for a fold and a seed.
@@ -50,6 +51,8 @@ class Row:
     """Only windows of these are scored, and the log probabilities are theirs; None: all."""
     note: str = ""
     """What a reader has to know beside it."""
+    members: tuple[Features, ...] = ()
+    """Kinds of features that its probes are fitted to; none if it has no probe."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,37 +132,51 @@ def linear_row(
         alignment=alignment,
         predict=predict,
         seeded=seeded,
+        members=(features,),
     )
 
 
 def ensemble(
-    material: Material, members: Sequence[Features]
+    material: Material, members: Sequence[Features], *, self_training: bool = False
 ) -> Callable[[Fold, int], tuple[np.ndarray, float]]:
-    """Average the probabilities of a probe on each of several kinds of features."""
+    """Average the probabilities of a probe on each of several kinds of features.
+
+    With self-training they learn from every window that has no label for them too: those that are
+    tested, and those to learn from that few shots leave out. What validates never sees the former.
+    """
     from sklearn.model_selection import GroupKFold, StratifiedKFold
 
     y, unit, n_classes = material.y, material.unit, material.n_classes
+    everything = np.arange(len(y))
+    n_folds = 3 if self_training else 5
 
-    def averaged(found: Sequence[np.ndarray], train: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        probes = [fit_probe(x[train], y[train], unit[train], n_classes) for x in found]
-        parts = [probe.predict_log_proba(x[asked]) for probe, x in zip(probes, found, strict=True)]
-        return np.logaddexp.reduce(parts) - np.log(len(parts))
+    def averaged(
+        found: Sequence[np.ndarray], train: np.ndarray, asked: np.ndarray, known: np.ndarray
+    ) -> np.ndarray:
+        if self_training:
+            others = np.setdiff1d(known, train)
+            probes = fit_self_trained(found, y, unit, train, others, n_classes)
+        else:
+            probes = [fit_probe(x[train], y[train], unit[train], n_classes) for x in found]
+        return average_log_proba(probes, found, asked)
 
     def predict(fold: Fold, seed: int) -> tuple[np.ndarray, float]:
         found = [features(fold, seed) for features in members]
         design = fold.design
         tried, guesses = [], []
         n_groups = len(np.unique(unit[design]))
-        folds = GroupKFold(min(5, n_groups)) if n_groups > 1 else StratifiedKFold(2)
+        folds = GroupKFold(min(n_folds, n_groups)) if n_groups > 1 else StratifiedKFold(2)
+        untested = np.setdiff1d(everything, fold.test)
         for inner, held_out in folds.split(design, y[design], unit[design]):
             if len(np.unique(y[design[inner]])) == n_classes:
-                tried.append(design[held_out])
-                guesses.append(averaged(found, design[inner], design[held_out]).argmax(1))
+                asked = design[held_out]
+                tried.append(asked)
+                guesses.append(averaged(found, design[inner], asked, untested).argmax(1))
         validation = 0.0
         if tried:
             index = np.concatenate(tried)
             validation = accuracy(y[index], np.concatenate(guesses), n_classes)
-        return averaged(found, design, fold.test), validation
+        return averaged(found, design, fold.test, everything), validation
 
     return predict
 

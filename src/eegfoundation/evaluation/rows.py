@@ -64,12 +64,16 @@ def make_rows(
     ):
         if not asked or set(asked) - set(known):
             raise TaskError(f"{name}={list(asked)}; choose some of {list(known)}.")
-    rows = [*_baselines(material), *_probes(material, twin=True)]
+    others = [*_baselines(material), *_probes(material, twin=True)]
+    probes, averages = [*_probes(material, twin=False)], [*_with_covariance(material)]
+    rows = others.copy()
     for strategy in dict.fromkeys(strategies):
         if strategy == "probe":
-            rows += _probes(material, twin=False)
+            rows += probes
         elif strategy == "probe+covariance":
-            rows += _with_covariance(material)
+            rows += averages
+        elif strategy == "self-training":
+            rows += _self_trained(material, [*others, *probes, *averages])
         else:
             rows += _tuned(material, strategy)
     return [row for row in rows if row.alignment in alignments]
@@ -238,13 +242,30 @@ def _with_covariance(material: Material) -> Iterator[Row]:
             together = _correlations(material, trials, standardised=alignment != "none")
         else:
             together = _tangent(material, x, lambda: x, of_covariance, baselines.BANDS)
+        members = (_context(material, alignment, twin=False), together)
         yield Row(
             model=material.model,
             kind="ours",
             strategy="probe+covariance",
             alignment=alignment,
-            predict=ensemble(material, [_context(material, alignment, twin=False), together]),
+            predict=ensemble(material, members),
+            members=members,
         )
+
+
+def _self_trained(material: Material, rows: Sequence[Row]) -> Iterator[Row]:
+    """Everything with a probe once more, taught by windows without labels as well.
+
+    Aligned rows only: they have looked at those windows before.
+    """
+    for row in rows:
+        if row.members and row.alignment in ("euclidean+standardise", "riemann"):
+            yield dataclasses.replace(
+                row,
+                strategy=f"{row.strategy}, self-trained",
+                predict=ensemble(material, row.members, self_training=True),
+                members=(),
+            )
 
 
 def _correlations(material: Material, trials: Trials, *, standardised: bool) -> Features:

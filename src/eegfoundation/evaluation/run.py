@@ -72,6 +72,8 @@ def evaluate(
         Shipped name, folder or hub id of the encoder.
     strategies : list of str | None
         What is compared of ours: probe, probe+covariance, head, lora, full; default: probe.
+        self-training: the first two, the twin and the baselines, taught by windows without labels
+        as well.
     alignments : list of str | None
         What is done to every session without labels: none, standardise, euclidean,
         euclidean+standardise, riemann; default: all of them, each a row where it suits.
