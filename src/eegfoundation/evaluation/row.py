@@ -148,7 +148,7 @@ def ensemble(
 
     y, unit, n_classes = material.y, material.unit, material.n_classes
     everything = np.arange(len(y))
-    n_folds = 3 if self_training else 5
+    n_folds = 2 if self_training else 5  # a fit takes long then
 
     def averaged(
         found: Sequence[np.ndarray], train: np.ndarray, asked: np.ndarray, known: np.ndarray

@@ -256,10 +256,11 @@ def _with_covariance(material: Material) -> Iterator[Row]:
 def _self_trained(material: Material, rows: Sequence[Row]) -> Iterator[Row]:
     """Everything with a probe once more, taught by windows without labels as well.
 
-    Aligned rows only: they have looked at those windows before.
+    Those that are aligned as far as they can be: they have looked at those windows before.
     """
     for row in rows:
-        if row.members and row.alignment in ("euclidean+standardise", "riemann"):
+        fullest = "riemann" if "tangent space" in row.model else "euclidean+standardise"
+        if row.members and row.alignment == fullest:
             yield dataclasses.replace(
                 row,
                 strategy=f"{row.strategy}, self-trained",
