@@ -425,3 +425,48 @@ def test_mistakes_of_the_transformer_and_in_groups(features, classifier):
         features.set_params(pooling="max").fit(X)
     with pytest.raises(EEGFoundationError, match="groups has 2 entries for 6 samples"):
         classifier.fit(X, Y, groups=[0, 1])
+
+
+def two_classes(n=40):
+    """Trials (n, 4, 500) of two amplitudes, and labels."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    return (10 + 10 * y[:, None, None]) * rng.normal(size=(n, 4, 500)), y
+
+
+def test_samples_without_labels_teach(encoder):
+    x, y = two_classes()
+    few = np.where(np.arange(len(y)) < 6, y, -1)
+
+    def fitted(labels, **more):
+        classifier = EEGFoundationClassifier(encoder, sfreq=SFREQ, ch_names=NAMES, **more)
+        return classifier.fit(x[: len(labels)], labels)
+
+    taught, untaught = fitted(few, self_training=True), fitted(few[:6])
+    assert taught.classes_.tolist() == [0, 1]
+    assert not np.allclose(taught.predict_proba(x), untaught.predict_proba(x), atol=1e-3)
+    assert (taught.predict(x) == y).mean() > 0.9
+    complete = [fitted(y, self_training=told).predict_proba(x) for told in (True, False)]
+    np.testing.assert_array_equal(*complete)
+    assert fitted(few).classes_.tolist() == [-1, 0, 1]  # where it is not asked for, -1 is a label
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_texts_without_labels_are_empty(encoder, dtype):
+    x, y = two_classes()
+    labels = np.array(["rest", "task"], dtype)[y]
+    labels[6:] = ""
+    classifier = EEGFoundationClassifier(encoder, sfreq=SFREQ, ch_names=NAMES, self_training=True)
+    assert (classifier.fit(x, labels).predict(x) == np.array(["rest", "task"])[y]).mean() > 0.9
+
+
+def test_without_labels_only_a_probe_is_taught(encoder):
+    x, y = two_classes()
+    y[6:] = -1
+    classifier = EEGFoundationClassifier(
+        encoder, sfreq=SFREQ, ch_names=NAMES, strategy="head", self_training=True
+    )
+    with pytest.raises(EEGFoundationError, match="teach a probe only, found strategy='head'"):
+        classifier.fit(x, y)
+    with pytest.raises(EEGFoundationError, match=r"y has 1 class at most, \[\]"):
+        classifier.set_params(strategy="probe").fit(x, np.full(len(x), -1))

@@ -35,6 +35,9 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         What is done to each recording without labels. All samples of one call to `predict` count
         as one recording, unless `sessions` or the epochs' metadata say otherwise: with alignment, a
         prediction depends on what it is predicted together with.
+    self_training : bool
+        Let samples without a label teach the probe too: those of label -1, as in
+        `sklearn.semi_supervised`, or "" where labels are texts. Worth most where labels are few.
     sfreq : float | None
         Sampling rate in Hz. Arrays need it; epochs and files know theirs.
     ch_names : sequence of str | None
@@ -95,6 +98,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         *,
         strategy: str = "probe",
         alignment: str = "none",
+        self_training: bool = False,
         sfreq: float | None = None,
         ch_names: Sequence[str] | None = None,
         units: str | None = None,
@@ -113,6 +117,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         self.model = model
         self.strategy = strategy
         self.alignment = alignment
+        self.self_training = self_training
         self.sfreq = sfreq
         self.ch_names = ch_names
         self.units = units
@@ -136,7 +141,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         X : ndarray (n, n_chans, n_times) | mne.Epochs | sequence of paths
             Arrays in microvolts, NaN where unusable. A path is one sample.
         y : sequence of length n
-            Labels.
+            Labels; with ``self_training`` some may be absent.
         groups : sequence of length n | None
             Subject of each sample.
         sessions : sequence of length n | None
@@ -179,20 +184,25 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         if y.dtype.kind == "f":
             assert_all_finite(y, input_name="y")
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        labelled = np.ones(len(y), dtype=bool)
+        if self.self_training:
+            labelled = np.array([label not in (-1, "") for label in y.tolist()], dtype=bool)
+        self.classes_ = np.unique(y[labelled])
         if len(self.classes_) < 2:
             raise ModelInputError(
                 f"y has 1 class at most, {self.classes_.tolist()}; at least two classes are needed."
             )
+        codes = np.zeros(len(y), dtype=int)  # of what has no label it is not looked at
+        codes[labelled] = np.searchsorted(self.classes_, y[labelled])
         encoder = self._encoder()
         samples = self._read_first(X, encoder)
         trials = self._trials(samples, codes, groups, sessions)
-        train = validation = np.arange(len(trials))
-        if self.strategy == "probe":
-            validation = train[:0]
-        else:
+        known = labelled[samples.sample]
+        train, others = np.flatnonzero(known), np.flatnonzero(~known)
+        validation = train[:0]
+        if self.strategy != "probe" and not len(others):
             train, validation = _split(trials, samples, self.validation, settings.seed)
-        self.model_ = fit(trials, train, validation, encoder, settings)
+        self.model_ = fit(trials, train, validation, encoder, settings, unlabelled=others)
         return self
 
     def predict_proba(self, X: Any, sessions: Any = None) -> np.ndarray:

@@ -31,6 +31,9 @@ typed. Every row of a table saw the same windows and the same folds.
   baseline is the one with the highest score on the test windows.
 - **probe+covariance** averages the probabilities of two probes: on the context vectors, and on
   tangent vectors in seven bands (on correlations with the flicker, where there is one).
+- **self-trained** rows also learn from the windows without labels: all that are tested, and those
+  of the people to learn from that few shots leave out. Each model has such a row with the alignment
+  that it is given in full.
 - **95%** intervals are percentiles of 2,000 draws of test subjects; differences are paired. ± is
   the deviation over seeds.
 - Shown are all rows of ours; of other models the row without alignment, the best one, and any that

@@ -16,8 +16,8 @@ import numpy as np
 from eegfoundation.evaluation import alignment
 from eegfoundation.evaluation.folds import Fold
 from eegfoundation.evaluation.scores import balanced_accuracy
-from eegfoundation.evaluation.self_training import average_log_proba, fit_self_trained
 from eegfoundation.probe import fit_probe
+from eegfoundation.self_training import average_log_proba, fit_self_trained
 
 if TYPE_CHECKING:
     from eegfoundation.models import DownstreamConfig, EEGFoundationModel

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegfoundation.errors import TaskError
+from eegfoundation.errors import ConfigError, TaskError
 from eegfoundation.finetuning.settings import FinetuneSettings
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def fit(
     encoder: EEGFoundationModel,
     settings: FinetuneSettings | None = None,
     *,
+    unlabelled: np.ndarray | None = None,
     out: Path | None = None,
     config: DownstreamConfig | None = None,
     history: list[dict[str, Any]] | None = None,
@@ -54,6 +55,9 @@ def fit(
         It is not changed: strategies that train it work on a copy.
     settings : FinetuneSettings | None
         None: the defaults.
+    unlabelled : ndarray of integers | None
+        Windows that the probe learns from without looking at their label (see
+        `eegfoundation.self_training`).
     out : Path | None
         Folder of checkpoints: an interrupted training goes on from there. None: a temporary one.
     config : DownstreamConfig | None
@@ -85,6 +89,12 @@ def fit(
     settings = settings or FinetuneSettings()
     train, validation = np.asarray(train, dtype=int), np.asarray(validation, dtype=int)
     used = np.concatenate([train, validation])
+    others = np.empty(0, dtype=int) if unlabelled is None else np.asarray(unlabelled, dtype=int)
+    if len(others) and settings.strategy != "probe":
+        raise ConfigError(
+            f"Windows without labels teach a probe only, found strategy={settings.strategy!r}; "
+            "leave them out, or choose strategy='probe'."
+        )
     learned = used if settings.strategy == "probe" else train
     if missing := sorted(set(range(len(trials.classes))) - set(trials.y[learned].tolist())):
         names = [trials.classes[i] for i in missing]
@@ -92,7 +102,7 @@ def fit(
     x = aligned_signals(trials, settings.alignment)
     config = classifier_config(trials, used, encoder, settings, config)
     if settings.strategy == "probe":
-        return _fit_probe(trials, x, used, encoder, config)
+        return _fit_probe(trials, x, used, others, encoder, config)
     context = aligned_context(trials, x, encoder, settings.alignment)
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
         return _fit_network(
@@ -224,6 +234,7 @@ def _fit_probe(
     trials: Trials,
     x: np.ndarray,
     used: np.ndarray,
+    others: np.ndarray,
     encoder: EEGFoundationModel,
     config: DownstreamConfig,
 ) -> EEGFoundationForClassification:
@@ -231,11 +242,11 @@ def _fit_probe(
     import torch
 
     from eegfoundation.models import EEGFoundationForClassification
-    from eegfoundation.probe import fit_probe
+    from eegfoundation.self_training import fit_self_trained
 
     context = aligned_context(trials, x, encoder, config.alignment)
-    flat = context[used].reshape(len(used), -1)
-    probe = fit_probe(flat, trials.y[used], trials.subject[used], config.num_classes)
+    flat = context.reshape(len(context), -1)
+    (probe,) = fit_self_trained([flat], trials.y, trials.subject, used, others, config.num_classes)
     model = EEGFoundationForClassification(config).eval()
     shape = context.shape[1:]
     values = {

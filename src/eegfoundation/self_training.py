@@ -51,7 +51,7 @@ def fit_self_trained(
     """
     learnt, classes = labelled, y[labelled]
     probes = _fit(members, classes, group, learnt, n_classes)
-    for share in SHARES:
+    for share in SHARES if len(unlabelled) else ():
         log_proba = average_log_proba(probes, members, unlabelled)
         guess, sure = log_proba.argmax(1), log_proba.max(1)
         most = int(share * len(unlabelled) / n_classes)

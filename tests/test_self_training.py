@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from eegfoundation.evaluation import self_training
-from eegfoundation.evaluation.self_training import average_log_proba, fit_self_trained
+from eegfoundation import self_training
 from eegfoundation.probe import fit_probe
+from eegfoundation.self_training import average_log_proba, fit_self_trained
 
 
 def clusters(seed, n_members=1, n=120, d=12, n_classes=2):
