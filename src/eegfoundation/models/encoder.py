@@ -61,13 +61,20 @@ def attend(
     Only where the processor has matrix units, the kernel uses them, and is twice as fast as tiles
     if there are many positions and no gradient (docs/performance.md).
     """
-    low = torch.is_autocast_enabled("cpu") or q.dtype != torch.float32
-    plain = mask is not None or q.device.type != "cpu" or torch.compiler.is_compiling()
-    learns = torch.is_grad_enabled() and q.requires_grad
-    fused = q.shape[2] >= _MANY_POSITIONS and not learns and has_matrix_units()
-    if not plain and (dropout or (low and not fused)):
+    own = mask is None and q.device.type == "cpu" and not torch.compiler.is_compiling()
+    # a traced graph (compile, export) takes any number of positions: no question of it may be asked
+    if own and (dropout or (_low_precision(q) and not _suits_matrix_units(q))):
         return tiled_attention(q, k, v, dropout)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+
+
+def _low_precision(q: Tensor) -> bool:
+    return torch.is_autocast_enabled("cpu") or q.dtype != torch.float32
+
+
+def _suits_matrix_units(q: Tensor) -> bool:
+    learns = torch.is_grad_enabled() and q.requires_grad
+    return has_matrix_units() and not learns and q.shape[2] >= _MANY_POSITIONS
 
 
 class ResidualLinear(Linear):
