@@ -1,11 +1,13 @@
 """The command, and the page that is made of what it writes."""
 
+import hashlib
 import json
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from eegfoundation.errors import TaskError
 from eegfoundation.evaluation.folds import folds_from_json
@@ -247,3 +249,5 @@ def test_the_committed_page_is_that_of_the_committed_results():
     if not list(results.glob("*.json")):
         pytest.skip("no results are committed")
     assert page.read_text(encoding="utf-8") == make_page(results)
+    with Image.open(page.with_name("results.png")) as picture:
+        assert picture.text["Description"] == hashlib.sha256(page.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The page of results, made of the result files: no number on it was typed.
+"""The page of results and its picture, made of the result files: no number on it was typed.
 
 python -m eegfoundation.evaluation.page [results [docs/results.md]]
 """
@@ -19,6 +19,10 @@ _INTRODUCTION = """# Results
 
 Made from the files in `results/` by `python -m eegfoundation.evaluation.page`; nothing here was
 typed. Every row of a table saw the same windows and the same folds.
+
+![Balanced accuracy of every kind of model, with intervals over subjects.](results.png)
+
+Shown is of every kind of model and strategy the row that validation chooses; ours are blue.
 
 - **Alignment** looks at the unlabelled windows of the recording that is predicted, all of them.
   *none* does not. *standardise*: features to mean 0 and deviation 1 within a session; *euclidean*:
@@ -232,10 +236,17 @@ def _capital(text: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Write docs/results.md."""
+    """Write docs/results.md and, beside it, results.png, which says what page it belongs to."""
+    from eegfoundation.evaluation.picture import plot_results
+
     source, target = [*arguments, *("results", "docs/results.md")[len(arguments) :]][:2]
+    page = make_page(source)
+    digest = hashlib.sha256(page.encode()).hexdigest()
+    with new_file(Path(target).with_name("results.png"), overwrite=True) as unfinished:
+        figure = plot_results(source)
+        figure.savefig(unfinished, format="png", dpi=110, metadata={"Description": digest})
     with new_file(target, overwrite=True) as unfinished:
-        unfinished.write_text(make_page(source), encoding="utf-8")
+        unfinished.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
