@@ -380,11 +380,12 @@ def test_documented_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "scikit_learn.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names = {}
     for block in blocks:
         exec(block, names)
     assert capsys.readouterr().out.startswith("(8, 4)\n")
+    assert names["both"].predict_proba(names["x"][16:]).shape == (8, 4)
     assert (tmp_path / "occlusion.png").exists()
     for check in (*EXCEPTIONS, *OF_THE_MEAN):
         assert f"`{check}`" in page
