@@ -1,5 +1,6 @@
 """The picture of all results: which rows it shows, and that it shows their numbers."""
 
+import hashlib
 import json
 
 import pytest
@@ -42,7 +43,11 @@ def results(tmp_path):
     one = {"title": "flicker that is looked at: none, 13 or 21 Hz", "classes": ["a", "b", "c"]}
     write_json(tmp_path / "toy.json", {**one, "rows": ROWS})
     peers = [row("EEGNet", 0.3, 0.4, strategy="from scratch", interval=None)]
-    write_json(tmp_path / "toy-peers.json", {"peers_of": "toy", "rows": peers})
+    folds = tmp_path / "toy" / "folds.json"
+    write_json(folds, {"folds": []})
+    digest = hashlib.sha256(folds.read_bytes()).hexdigest()
+    beside = {"peers_of": "toy", "folds_sha256": digest, "rows": peers}
+    write_json(tmp_path / "toy-peers.json", beside)
     other = {"title": "rhythm or none", "classes": ["a", "b"], "rows": [ROWS[0]]}
     write_json(tmp_path / "zoo.json", other)
     return tmp_path

@@ -5,10 +5,11 @@ python -m eegfoundation.evaluation.page [results [docs/results.md]]
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,22 +72,37 @@ def make_page(results: str | Path = "results") -> str:
         If a file there is no result.
     """
     sections = [_INTRODUCTION]
+    for path, content, peers in read_results(results):
+        with _must_be_a_result(path):
+            sections.append(_section(path.stem, content, peers))
+    return "\n".join(sections)
+
+
+def read_results(
+    results: str | Path,
+) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any] | None]]:
+    """Every result of a folder: its file, what it holds, and the table of networks beside it."""
     for path in sorted(Path(results).glob("*.json")):
-        try:
+        with _must_be_a_result(path):
             content = json.loads(path.read_text(encoding="utf-8"))
             if "peers_of" in content:
                 _check_folds(path, content)
                 continue
             beside = path.with_name(f"{path.stem}-peers.json")
             peers = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else None
-            sections.append(_section(path.stem, content, peers))
-        except TaskError:
+        yield path, content, peers
+
+
+@contextlib.contextmanager
+def _must_be_a_result(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        if isinstance(error, TaskError):
             raise
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise TaskError(
-                f"{path} is not a result of `eegfoundation evaluate`; move it elsewhere."
-            ) from error
-    return "\n".join(sections)
+        raise TaskError(
+            f"{path} is not a result of `eegfoundation evaluate`; move it elsewhere."
+        ) from error
 
 
 def _check_folds(path: Path, peers: Mapping[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from eegfoundation.evaluation.page import read_results
 from eegfoundation.report.drawing import INK, MUTED, OTHER, PALETTE, plain, style
 
 if TYPE_CHECKING:
@@ -31,14 +31,10 @@ def plot_results(results: str | Path = "results") -> Figure:
     figure : Figure
         Dotted: chance. In brackets: alignment.
     """
-    panels = []
-    for path in sorted(Path(results).glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if "peers_of" in content:
-            continue
-        beside = path.with_name(f"{path.stem}-peers.json")
-        peers = json.loads(beside.read_text(encoding="utf-8"))["rows"] if beside.exists() else []
-        panels.append((path.stem, content, chosen([*content["rows"], *peers])))
+    panels = [
+        (path.stem, content, chosen([*content["rows"], *(peers["rows"] if peers else [])]))
+        for path, content, peers in read_results(results)
+    ]
     heights = [len(rows) + 3 for *_, rows in panels]
     with style():
         figure = Figure(figsize=(9, 0.3 + _ROW * sum(heights)), layout="constrained")
