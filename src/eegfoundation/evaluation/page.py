@@ -224,7 +224,7 @@ def _differences(rows: list[dict[str, Any]]) -> list[str]:
             cells = [
                 f"{row['strategy']}, {row['alignment']}{mark}",
                 name,
-                f"{other['model']}, {other['alignment']}",
+                f"{other['model']}, {other['strategy']}, {other['alignment']}",
                 f"{other['mean']:+.3f}",
                 _ends(other["interval"], sign="+"),
             ]
