@@ -151,5 +151,6 @@ def test_settings_travel_and_are_checked():
         AmplitudeTokenizer.from_dict({"n_bins": 512})
     with pytest.raises(ConfigError, match="choose one of"):
         AmplitudeTokenizer(scaling="zscore")
-    with pytest.raises(ConfigError, match="knee_uv"):
-        AmplitudeTokenizer(knee_uv=-1)
+    for knee_uv in (-1, 1e-7, 2e4):
+        with pytest.raises(ConfigError, match="knee_uv"):
+            AmplitudeTokenizer(knee_uv=knee_uv)

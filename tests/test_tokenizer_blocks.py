@@ -33,13 +33,16 @@ def same(found, expected):
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize(
+    ("scaling", "by_table"), [("asinh", True), ("asinh", False), ("minmax", None)]
+)
 @given(x=batches(), n_threads=st.integers(1, 3))
 @settings(max_examples=150, deadline=None)
-def test_blocks_equal_the_plain_formula(scaling, x, n_threads):
+def test_blocks_equal_the_plain_formula(scaling, by_table, x, n_threads):
     tokenizer = AmplitudeTokenizer(scaling=scaling)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenizer_blocks, "_BLOCK", 1024)
+        patch.setattr(tokenizer_blocks, "_arcsinh_is_slow", lambda: by_table)
+        patch.setattr(tokenizer_blocks, "_BLOCK", 4096)
         patch.setattr(tokenizer_blocks, "_WORTH_A_THREAD", 1)
         patch.setenv("OMP_NUM_THREADS", str(n_threads))
         ids, state = tokenizer.encode(x)

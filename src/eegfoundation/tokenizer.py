@@ -34,6 +34,7 @@ Array = Any  # numpy.ndarray or torch.Tensor
 
 #: A kilovolt is no biopotential: samples beyond this many microvolts count as bad, like NaN.
 MAX_ABS_UV = 1e9
+_MIN_KNEE_UV = 1e-6  # far below any amplifier's noise; a float32 in such units cannot overflow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +82,10 @@ class AmplitudeTokenizer:
                 f"scaling={self.scaling!r} is unknown; choose one of {list(get_args(Scaling))}."
             )
         numbers = all(isinstance(value, int | float) for value in (self.knee_uv, self.max_uv))
-        if not (numbers and 0 < self.knee_uv < self.max_uv <= MAX_ABS_UV):
+        if not (numbers and _MIN_KNEE_UV <= self.knee_uv < self.max_uv <= MAX_ABS_UV):
             raise ConfigError(
                 f"knee_uv={self.knee_uv!r} and max_uv={self.max_uv!r} do not fit: "
-                f"0 < knee_uv < max_uv <= {MAX_ABS_UV:g} microvolts is needed."
+                f"{_MIN_KNEE_UV:g} <= knee_uv < max_uv <= {MAX_ABS_UV:g} microvolts is needed."
             )
 
     def encode(self, x: Array, state: TokenizerState | None = None) -> tuple[Array, TokenizerState]:
@@ -133,8 +134,7 @@ class AmplitudeTokenizer:
                 state = TokenizerState(xp.where(alive, width, unit), xp.where(alive, low, 0.0))
             else:
                 state = TokenizerState(unit, xp.zeros_like(low))
-        bins = self._bins((xp.where(usable, x, 0.0) - state.offset) / state.scale)
-        ids = xp.clip(bins, 0, N_BINS - 1)
+        ids = self.bins((xp.where(usable, x, 0.0) - state.offset) / state.scale)
         ids = xp.where(usable, ids, float(UNK))
         ids = xp.where(alive, ids, float(PAD))
         return (ids.astype(np.int32) if xp is np else ids.to(xp.int32)), state
@@ -189,12 +189,13 @@ class AmplitudeTokenizer:
         reach = xp.maximum(self.expand(bins + half) - centre, centre - self.expand(bins - half))
         return reach * state.scale + 8 * eps * (abs(centre) * state.scale + abs(state.offset))
 
-    def _bins(self, u: Array) -> Array:
-        """Scaled amplitude -> bin, a whole number that may lie outside the vocabulary."""
+    def bins(self, u: Array) -> Array:
+        """Scaled amplitude -> bin, a whole number of its data type."""
         xp = _library(u)
         if self.scaling == "minmax":
-            return xp.round(u)
-        return xp.floor(xp.asinh(u * (1 / self.knee_uv)) * (1 / self.bin_width) + N_BINS / 2)
+            return xp.clip(xp.round(u), 0, N_BINS - 1)
+        bins = xp.floor(xp.asinh(u * (1 / self.knee_uv)) * (1 / self.bin_width) + N_BINS / 2)
+        return xp.clip(bins, 0, N_BINS - 1)
 
     def expand(self, bins: Array) -> Array:
         """Position among the bins -> scaled amplitude."""

@@ -3,30 +3,33 @@
 Written plainly (`AmplitudeTokenizer.encode`), each step of the formula is a pass over main memory,
 a dozen of them. Here a block of samples that fits into the processor's cache goes through all
 steps in place, and steps are left out where a block shows that they change nothing: no NaN, nothing
-flat, nothing to clip. Decoding to fixed microvolts looks the 2,006 tokens up in a table.
+flat, nothing to clip. Decoding to fixed microvolts looks the 2,006 tokens up in a table; encoding
+looks the samples up where NumPy has no vector code for `arcsinh` (`tokenizer_table`).
 
-Tokens and microvolts are bit for bit those of the plain formula in NumPy, whose `arcsinh` is
-several times faster than PyTorch's; a test compares them. Blocks with anything unusual are given to
-the plain formula.
+Tokens and microvolts are bit for bit those of the plain formula in NumPy; a test compares them.
+Blocks with anything unusual are given to the plain formula.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from eegfoundation.tokenizer_table import AmplitudeTable, amplitude_table
 
 if TYPE_CHECKING:
     from eegfoundation.tokenizer import AmplitudeTokenizer, TokenizerState
 
-_BLOCK = 524_288
-"""Samples that go through all steps at once: 2 MB of float32, which a last-level cache holds for
-each of several threads. A second-level cache would hold a quarter of it, but with steps so short
-the threads spend their time waking each other."""
+_BLOCK = 2**21
+"""Bytes that samples take while they go through all steps at once: a last-level cache holds so many
+for each of several threads. A second-level cache would hold a quarter of them, but with steps so
+short the threads spend their time waking each other."""
 _WORTH_A_THREAD = 1_000_000  # samples: 2 ms of work, against 0.1 ms to start a thread
 _MAX_THREADS = 8  # more only wait for each other's memory
 _TINY = 1e-30  # microvolts: a range above it stays one when it is divided by the bins
@@ -41,14 +44,15 @@ def encode_blocks(
     rows = x.reshape(-1, x.shape[-1])
     ids = np.empty(rows.shape, np.int32)
     scale, offset = (np.empty((len(rows), 1), x.dtype) for _ in range(2))
-    height = max(1, min(_BLOCK // rows.shape[1], len(rows)))
-    encode_block = _encode_minmax if tokenizer.scaling == "minmax" else _encode_asinh
+    encode_block, room_of = _encoding(tokenizer, x.dtype)
+    n_samples = _BLOCK // np.dtype(room_of).itemsize
+    height = max(1, min(n_samples // rows.shape[1], len(rows)))
 
     def work(first: int, last: int) -> None:
-        bins = np.empty((height, min(_BLOCK, rows.shape[1])), x.dtype)
+        room = np.empty((height, min(n_samples, rows.shape[1])), room_of)
         for i in range(first, last, height):
             block = slice(i, min(i + height, last))
-            found = encode_block(tokenizer, rows[block], bins, ids[block])
+            found = encode_block(tokenizer, rows[block], room, ids[block])
             if found is None:  # something unusual: bad samples, flat channels, clipping
                 ids[block], state = tokenizer.encode_plainly(rows[block])
                 found = state.scale, state.offset
@@ -59,21 +63,31 @@ def encode_blocks(
     return ids.reshape(x.shape), TokenizerState(scale.reshape(shape), offset.reshape(shape))
 
 
+def _encoding(tokenizer: AmplitudeTokenizer, dtype: np.dtype) -> tuple[Callable[..., Any], Any]:
+    """Function that encodes a block, and the data type of the room it works in."""
+    if tokenizer.scaling == "minmax":
+        return _encode_minmax, dtype
+    if dtype == np.float32 and _arcsinh_is_slow():
+        return functools.partial(_encode_by_table, amplitude_table(tokenizer)), np.intp
+    return _encode_asinh, dtype
+
+
+@functools.cache
+def _arcsinh_is_slow() -> bool:
+    """Whether NumPy computes it sample by sample; it has vector code for AVX-512 only."""
+    known = np.lib.introspect.opt_func_info(func_name="^arcsinh$", signature="^float32$")
+    return all(one["current"].startswith("baseline") for one in known.get("arcsinh", {}).values())
+
+
 def _encode_asinh(
-    tokenizer: AmplitudeTokenizer, x: np.ndarray, bins: np.ndarray, ids: np.ndarray
+    tokenizer: AmplitudeTokenizer, x: np.ndarray, room: np.ndarray, ids: np.ndarray
 ) -> tuple[float, float] | None:
     """Write the tokens of `x` (R, T) into `ids`; return scale and offset, or None if undone."""
     from eegfoundation.tokenizer import N_BINS
 
-    # A sum of squares below the square of the clipping range: nothing is clipped, huge or NaN.
-    # Most channels show by their first samples that they are not flat.
-    begin = x[:, :8]
-    with np.errstate(over="ignore", invalid="ignore"):  # then the comparisons are false
-        usual = np.vecdot(x, x) < 0.9 * tokenizer.max_uv**2
-        usual &= np.ptp(begin, axis=-1) > _TINY
-    if not usual.all():
+    if not _is_usual(x, tokenizer.max_uv):  # else nothing is clipped
         return None
-    for piece, part, out in _pieces(x, bins, ids):
+    for piece, part, out in _pieces(x, room, ids):
         np.multiply(piece, 1 / tokenizer.knee_uv, out=part)
         np.arcsinh(part, out=part)
         np.multiply(part, 1 / tokenizer.bin_width, out=part)
@@ -82,8 +96,30 @@ def _encode_asinh(
     return 1.0, 0.0
 
 
+def _encode_by_table(
+    table: AmplitudeTable, _: AmplitudeTokenizer, x: np.ndarray, room: np.ndarray, ids: np.ndarray
+) -> tuple[float, float] | None:
+    """As `_encode_asinh`."""
+    from eegfoundation.tokenizer import MAX_ABS_UV
+
+    if not _is_usual(x, MAX_ABS_UV):
+        return None
+    for piece, part, out in _pieces(x, room, ids):
+        table.look_up(piece, part, out)
+    return 1.0, 0.0
+
+
+def _is_usual(x: np.ndarray, limit: float) -> bool:
+    """Whether all rows (R, T) certainly have an amplitude, and no sample that is NaN or beyond."""
+    begin = x[:, :8]  # most channels show by their first samples that they are not flat
+    with np.errstate(over="ignore", invalid="ignore"):  # then the comparisons are false
+        usual = np.vecdot(x, x) < 0.9 * limit**2  # if the sum of squares is, each of them is
+        usual &= np.ptp(begin, axis=-1) > _TINY
+    return bool(usual.all())
+
+
 def _encode_minmax(
-    tokenizer: AmplitudeTokenizer, x: np.ndarray, bins: np.ndarray, ids: np.ndarray
+    _: AmplitudeTokenizer, x: np.ndarray, room: np.ndarray, ids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """As `_encode_asinh`; scale and offset have shape (R, 1)."""
     from eegfoundation.tokenizer import MAX_ABS_UV, N_BINS
@@ -95,7 +131,7 @@ def _encode_minmax(
     width = (high - low) / (N_BINS - 1)
     if not (width > 0).all():  # so narrow that it rounds to nothing
         return None
-    for piece, part, out in _pieces(x, bins, ids):
+    for piece, part, out in _pieces(x, room, ids):
         np.subtract(piece, low, out=part)
         np.divide(part, width, out=part)
         np.rint(part, out=part)
@@ -104,13 +140,13 @@ def _encode_minmax(
 
 
 def _pieces(
-    x: np.ndarray, bins: np.ndarray, ids: np.ndarray
+    x: np.ndarray, room: np.ndarray, ids: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Columns of `x` and `ids` that fit into `bins`, and that much of it."""
-    for first in range(0, x.shape[1], bins.shape[1]):
-        piece = x[:, first : first + bins.shape[1]]
+    """Columns of `x` and `ids` that fit into `room`, and that much of it."""
+    for first in range(0, x.shape[1], room.shape[1]):
+        piece = x[:, first : first + room.shape[1]]
         here = slice(first, first + piece.shape[1])
-        yield piece, bins[: len(piece), : piece.shape[1]], ids[:, here]
+        yield piece, room[: len(piece), : piece.shape[1]], ids[:, here]
 
 
 def decode_blocks(
@@ -128,11 +164,13 @@ def decode_blocks(
     table = tokenizer.expand(np.arange(VOCAB_SIZE, dtype=dtype))
     table[N_BINS:] = np.nan
     x = np.empty(rows.shape, dtype)
-    height = max(1, _BLOCK // rows.shape[1])
+    n_times = rows.shape[1]
+    width = _BLOCK // dtype.itemsize
+    height = max(1, width // n_times)
 
     def work(first: int, last: int) -> None:
-        for i, j in itertools.product(range(first, last, height), range(0, rows.shape[1], _BLOCK)):
-            block = np.s_[i : min(i + height, last), j : j + _BLOCK]
+        for i, j in itertools.product(range(first, last, height), range(0, n_times, width)):
+            block = np.s_[i : min(i + height, last), j : j + width]
             if by_window and rows[block].max() < N_BINS:
                 x[block] = rows[block]
             else:
