@@ -81,8 +81,8 @@ def context_vectors(
         )
     x = np.ascontiguousarray(x, dtype=np.float32)
     path = cache_folder() / f"{_name(x, encoder)}.npz"
-    if cache and path.exists() and (known := _read(path)) is not None:
-        return known
+    if cache and path.exists() and (known := read_kept(path)) is not None:
+        return known["context"]
     step = max(1, rows_per_batch(encoder, x.shape[-1]) // x.shape[1])
     result = np.empty((*x.shape[:2], encoder.config.context_size), dtype=np.float32)
     disable = None if progress is None else not progress
@@ -98,15 +98,20 @@ def context_vectors(
     return result
 
 
-def _read(path: Path) -> np.ndarray | None:
-    """Vectors of a file; None if it is damaged, which the checksum in every .npz tells."""
+def read_kept(path: Path) -> dict[str, np.ndarray] | None:
+    """Arrays of a file; None if it is damaged, which the checksum in every .npz tells.
+
+    Warns
+    -----
+    UserWarning
+        If it is damaged.
+    """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            context = np.asarray(file["context"], np.float32)
+            return {name: file[name] for name in file}
     except Exception:  # a damaged zip fails with anything from KeyError to zlib.error
         warnings.warn(f"{path} is damaged and is computed anew.", stacklevel=3)
         return None
-    return context
 
 
 def _name(x: np.ndarray, encoder: EEGFoundationModel) -> str:

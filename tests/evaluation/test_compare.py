@@ -39,6 +39,17 @@ def results():
     return compare(rows, TRIALS, FOLDS, seeds=3)
 
 
+def test_without_a_terminal_progress_is_a_line_per_row(capsys):
+    rows = [row("one", skill=1), row("other", skill=-1, alignment="standardise")]
+    compare(rows, TRIALS, FOLDS)
+    assert capsys.readouterr().err.splitlines() == [
+        "row 1 of 2: one, s, none: balanced accuracy 1.000",
+        "row 2 of 2: other, s, standardise: balanced accuracy 0.000",
+    ]
+    compare(rows, TRIALS, FOLDS, progress=False)
+    assert not capsys.readouterr().err
+
+
 def test_the_best_row_of_a_model_is_chosen_by_validation(results):
     best = {name for name, result in by_name(results).items() if result["best"]}
     assert best == {

@@ -79,10 +79,11 @@ def toy(monkeypatch, tmp_path_factory):
 @pytest.fixture
 def run(command, encoder_folder, tmp_path):
     def run(*more):
-        return command(
+        code, out, err = command(
             *("evaluate", "--task", "toy", "--model", encoder_folder, "--seeds", 2),
             *("--alignments", "[standardise]", *more),
         )
+        return code, out, [line for line in err if not line.startswith("row ")]  # its progress
 
     return run
 
@@ -136,6 +137,23 @@ def test_a_result_says_all_that_a_reader_needs(run, tmp_path, toy, encoder):
     assert plain is None  # the tiny encoder has no reference of its own
     (fold,) = folds_from_json(read(tmp_path / "toy-ours" / "folds.json"), trials)
     assert set(trials.subject[fold.test]) == {"P4", "P5"}
+
+
+def test_a_killed_run_goes_on(run, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eegfoundation.evaluation.run.write_json", killed)
+        run("--out", tmp_path / "one")
+    assert not (tmp_path / "one" / "toy-ours.json").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("eegfoundation.evaluation.row.fit_probe", killed)
+        assert run("--out", tmp_path / "one")[0] == 0
+    run("--out", tmp_path / "other")
+    one, other = (tmp_path / folder / "toy-ours.json" for folder in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+    assert [path.name for path in (tmp_path / "one" / "toy-ours").iterdir()] == ["folds.json"]
 
 
 @pytest.mark.parametrize(

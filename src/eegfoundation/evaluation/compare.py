@@ -7,6 +7,7 @@ windows is named beside it, since that is the one a critic would choose.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def compare(
     shots : int | None
         Labelled windows per class to learn from; None: all.
     progress : bool | None
-        Show a progress bar; None: only on a terminal.
+        Show a progress bar; None: on a terminal, and elsewhere a line per row, on standard error.
 
     Returns
     -------
@@ -76,6 +77,8 @@ def compare(
                 found.append(np.concatenate(parts))
             predictions.append(_scored(row, np.stack(found), trials, folds))
             results.append(_described(row, predictions[-1], n, float(np.mean(validation))))
+            if progress is None and bar.disable:
+                print(_line(results[-1], len(results), len(rows)), file=sys.stderr, flush=True)
     _mark_best(results)
     _add_differences(rows, results, predictions)
     return results
@@ -180,6 +183,11 @@ def _ends(values: np.ndarray) -> list[float]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _DIGITS)
+
+
+def _line(result: Mapping[str, Any], i: int, n: int) -> str:
+    named = ", ".join(result[name] for name in ("model", "strategy", "alignment"))
+    return f"row {i} of {n}: {named}: balanced accuracy {result['balanced_accuracy']:.3f}"
 
 
 def as_text(results: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
     <out>/<task>-<split or protocol>[-<n>shots].json     what was compared, and how it went
     <out>/<the same name>/folds.json                     which windows were learnt from and tested
+    <out>/<the same name>/unfinished/                    while it runs: to go on from after a kill
 
 The same command gives the same files: everything is drawn from seeds, and nothing of when and
 where it ran is written down.
@@ -22,6 +23,7 @@ import numpy as np
 
 from eegfoundation.errors import OutputError, TaskError
 from eegfoundation.outputs import write_json
+from eegfoundation.runs import git_commit
 
 if TYPE_CHECKING:
     from eegfoundation.evaluation.folds import Fold
@@ -53,7 +55,7 @@ def evaluate(
     out: str = "results",
     overwrite: bool = False,
 ) -> None:
-    """Compare an encoder with baselines and its random twin, on the same folds.
+    """Compare an encoder with baselines and its random twin on the same folds; rerun to resume.
 
     Parameters
     ----------
@@ -106,6 +108,7 @@ def evaluate(
     from eegfoundation.evaluation.folds import PROTOCOLS, folds_to_json, make_folds
     from eegfoundation.evaluation.row import ALIGNMENTS, Material
     from eegfoundation.evaluation.rows import make_rows
+    from eegfoundation.evaluation.unfinished import Unfinished
     from eegfoundation.models import load_encoder
     from eegfoundation.tasks import load_task
 
@@ -137,16 +140,16 @@ def evaluate(
         epochs=epochs,
     )
     rows = make_rows(material, strategies or ["probe"], alignments or ALIGNMENTS)
-    results = compare(rows, loaded, folds, seeds=seeds, shots=shots)
-    content = {
-        "command": command(given),
-        **_description(found, encoder, model, loaded, folds, given, split),
-        "rows": results,
-    }
-    # Folds first: where there is a result, all of it is there.
+    description = _description(found, encoder, model, loaded, folds, given, split)
     named = folds_to_json(loaded, folds, protocol, seed)
+    known = {**description, "folds": named, "git_commit": git_commit()}
+    unfinished = Unfinished(Path(out) / name, given, known)
+    results = compare(unfinished.remember(rows), loaded, folds, seeds=seeds, shots=shots)
+    content = {"command": command(given), **description, "rows": results}
+    # Folds first: where there is a result, all of it is there.
     write_json(Path(out) / name / "folds.json", named, overwrite=True)
     write_json(path, content, overwrite=overwrite)
+    unfinished.remove()
     print(as_text(results))
     print(f"{path}: {len(results)} rows; * is the best row of a model by validation score")
 
