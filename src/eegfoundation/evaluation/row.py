@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 KINDS = ("ours", "baseline", "random twin")
 STRATEGIES = ("probe", "probe+covariance", "self-training", "head", "lora", "full")
-ALIGNMENTS = (*alignment.ALIGNMENTS, "riemann")
+#: Of those that suit a row, the later looks at more.
+ALIGNMENTS = (*alignment.ALIGNMENTS, "riemann", "components")
 
 #: Features of all windows (n, d) for a fold and a seed.
 Features = Callable[[Fold, int], np.ndarray]
@@ -133,6 +134,28 @@ def linear_row(
         predict=predict,
         seeded=seeded,
         members=(features,),
+    )
+
+
+def averaged_row(
+    material: Material,
+    model: str,
+    kind: str,
+    alignment: str,
+    members: Sequence[Features],
+    *,
+    strategy: str,
+    seeded: bool = False,
+) -> Row:
+    """A row of `ensemble`."""
+    return Row(
+        model=model,
+        kind=kind,
+        strategy=strategy,
+        alignment=alignment,
+        predict=ensemble(material, members),
+        seeded=seeded,
+        members=tuple(members),
     )
 
 

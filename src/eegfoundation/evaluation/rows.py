@@ -19,6 +19,7 @@ import numpy as np
 from eegfoundation.errors import TaskError
 from eegfoundation.evaluation import baselines
 from eegfoundation.evaluation.alignment import euclidean, recentre, standardise
+from eegfoundation.evaluation.components import band_masks, components, flicker_masks
 from eegfoundation.evaluation.folds import Fold
 from eegfoundation.evaluation.row import (
     ALIGNMENTS,
@@ -27,6 +28,7 @@ from eegfoundation.evaluation.row import (
     Material,
     Row,
     accuracy,
+    averaged_row,
     ensemble,
     linear_row,
 )
@@ -64,8 +66,14 @@ def make_rows(
     ):
         if not asked or set(asked) - set(known):
             raise TaskError(f"{name}={list(asked)}; choose some of {list(known)}.")
-    others = [*_baselines(material), *_probes(material, twin=True)]
-    probes, averages = [*_probes(material, twin=False)], [*_with_covariance(material)]
+    others, probes, averages = (
+        [row for row in some if row.alignment in alignments]
+        for some in (
+            [*_baselines(material), *_probes(material, twin=True)],
+            [*_probes(material, twin=False)],
+            [*_with_covariance(material)],
+        )
+    )
     rows = others.copy()
     for strategy in dict.fromkeys(strategies):
         if strategy == "probe":
@@ -75,11 +83,12 @@ def make_rows(
         elif strategy == "self-training":
             rows += _self_trained(material, [*others, *probes, *averages])
         else:
-            rows += _tuned(material, strategy)
-    return [row for row in rows if row.alignment in alignments]
+            rows += [row for row in _tuned(material, strategy) if row.alignment in alignments]
+    return rows
 
 
 def _baselines(material: Material) -> Iterator[Row]:
+    mixed = _components(material)
     for suffix, trials in material.sources():
         whitened = _once(functools.partial(euclidean, trials.x, material.session))
         for name, bands in (("1-Hz bins", baselines.ONE_HERTZ), ("7 bands", baselines.BANDS)):
@@ -87,14 +96,13 @@ def _baselines(material: Material) -> Iterator[Row]:
                 power = functools.partial(
                     baselines.band_power, sfreq=trials.sfreq, bands=bands, piece=piece
                 )
-                yield from _aligned_rows(
-                    material, f"band power, {name}{kind}{suffix}", power, trials.x, whitened
-                )
+                model = f"band power, {name}{kind}{suffix}"
+                yield from _aligned_rows(material, model, power, trials.x, whitened, mixed)
         yield from _tangent_rows(material, f"tangent space{suffix}", trials.x, whitened)
         if any(material.flicker_hz):
             flicker = _flicker(material, trials)
-            name = f"canonical correlation{suffix}"
-            yield from _aligned_rows(material, name, flicker, trials.x, whitened)
+            name = f"canonical correlation{suffix}"  # of components it would be the same
+            yield from _aligned_rows(material, name, flicker, trials.x, whitened, None)
             if sum(hz > 0 for hz in material.flicker_hz) > 1:  # else there is nothing to choose
                 yield _training_free(material, name, flicker, trials.x)
 
@@ -105,8 +113,12 @@ def _aligned_rows(
     features: Callable[[np.ndarray], np.ndarray],
     x: np.ndarray,
     whitened: Callable[[], np.ndarray],
+    mixed: Callable[[], np.ndarray] | None,
 ) -> Iterator[Row]:
-    """Rows of features that each window has by itself: as they are, standardised, of whitened."""
+    """Rows of features that each window has by itself.
+
+    As they are, standardised, of whitened channels, of these and of components.
+    """
     plain = _once(lambda: features(x))
     aligned: dict[str, Callable[[], np.ndarray]] = {
         "none": plain,
@@ -116,11 +128,20 @@ def _aligned_rows(
     }
     for alignment, found in aligned.items():
         yield linear_row(
+            material, model, "baseline", alignment, functools.partial(_whatever_fold, found)
+        )
+    if mixed is not None:
+        of_components = _once(lambda: standardise(features(mixed()), material.session))
+        yield averaged_row(
             material,
             model,
             "baseline",
-            alignment,
-            functools.partial(_whatever_fold, found),
+            "components",
+            [
+                functools.partial(_whatever_fold, found)
+                for found in (aligned["euclidean+standardise"], of_components)
+            ],
+            strategy="logistic regression",
         )
 
 
@@ -128,7 +149,7 @@ def _tangent_rows(
     material: Material, model: str, x: np.ndarray, whitened: Callable[[], np.ndarray]
 ) -> Iterator[Row]:
     for kind, bands in (("", None), (", 7 bands", baselines.BANDS)):
-        for alignment in ALIGNMENTS:
+        for alignment in ALIGNMENTS[:-1]:  # a component is a mixture, which changes no distance
             features = _tangent(material, x, whitened, alignment, bands)
             yield linear_row(
                 material, model.replace("space", f"space{kind}"), "baseline", alignment, features
@@ -188,12 +209,31 @@ def _training_free(
     )
 
 
+def _components(material: Material) -> Callable[[], np.ndarray]:
+    """Components of every session: of the flickers if there are some, else of the bands."""
+    trials = material.given if material.plain is None else material.plain
+
+    @_once
+    def mixed() -> np.ndarray:
+        freqs = np.fft.rfftfreq(trials.x.shape[-1], 1 / trials.sfreq)
+        flickers = [hz for hz in material.flicker_hz if hz]
+        masks = flicker_masks(freqs, flickers) if flickers else band_masks(freqs, baselines.BANDS)
+        return components(trials.x, material.session, masks)
+
+    return mixed
+
+
 def _context(material: Material, alignment: str, *, twin: bool) -> Features:
-    """Context vectors of all channels side by side; of the twin, the seed's initialisation."""
+    """Context vectors of all signals side by side; of the twin, the seed's initialisation.
+
+    The signals are the channels or, for *components*, these alone.
+    """
     given = material.given
     signals = _once(
         lambda: euclidean(given.x, material.session) if "euclidean" in alignment else given.x
     )
+    if alignment == "components":
+        signals = _components(material)
 
     @functools.lru_cache(maxsize=1)
     def of_seed(seed: int) -> np.ndarray:
@@ -207,7 +247,7 @@ def _context(material: Material, alignment: str, *, twin: bool) -> Features:
             encoder.to(material.encoder.device),
             label=f"random twin {seed}" if twin else material.model,
         )
-        if "standardise" in alignment:
+        if "standardise" in alignment or alignment == "components":
             found = standardise(found, material.session)
         return found.reshape(len(found), -1)
 
@@ -216,40 +256,51 @@ def _context(material: Material, alignment: str, *, twin: bool) -> Features:
 
 def _probes(material: Material, *, twin: bool) -> Iterator[Row]:
     """Logistic regression on the frozen encoder's context vectors."""
-    for alignment in ALIGNMENTS[:-1]:  # all but riemann
+    model = f"{material.model}, random weights" if twin else material.model
+    kind = "random twin" if twin else "ours"
+    for alignment in ALIGNMENTS[:-2]:  # neither riemann nor components
         yield linear_row(
             material,
-            f"{material.model}, random weights" if twin else material.model,
-            "random twin" if twin else "ours",
+            model,
+            kind,
             alignment,
             _context(material, alignment, twin=twin),
             strategy="probe",
             seeded=twin,
         )
+    members = [
+        _context(material, alignment, twin=twin)
+        for alignment in ("euclidean+standardise", "components")
+    ]
+    yield averaged_row(material, model, kind, "components", members, strategy="probe", seeded=twin)
 
 
 def _with_covariance(material: Material) -> Iterator[Row]:
-    """The encoder hears each channel alone; how channels go together is told by their covariance.
+    """The encoder hears each signal alone; how channels go together is told by their covariance.
 
-    Two probes, their probabilities averaged: on the context vectors, and on what is known to
-    suit several channels, tangent vectors in bands, or correlations with the flicker if there is
-    one. What the encoder adds is the distance to the baseline of that name.
+    Probes whose probabilities are averaged: on the context vectors of channels (and components),
+    and on what is known to suit several channels, tangent vectors in bands, or correlations with
+    the flicker if there is one. What the encoder adds is the distance to the baseline of that name.
     """
     trials = material.given if material.plain is None else material.plain
     x = trials.x
-    for alignment, of_covariance in (("none", "none"), ("euclidean+standardise", "riemann")):
+    for alignment, heard, of_covariance in (
+        ("none", ["none"], "none"),
+        ("euclidean+standardise", ["euclidean+standardise"], "riemann"),
+        ("components", ["euclidean+standardise", "components"], "riemann"),
+    ):
         if any(material.flicker_hz):
             together = _correlations(material, trials, standardised=alignment != "none")
         else:
             together = _tangent(material, x, lambda: x, of_covariance, baselines.BANDS)
-        members = (_context(material, alignment, twin=False), together)
-        yield Row(
-            model=material.model,
-            kind="ours",
+        members = [_context(material, one, twin=False) for one in heard]
+        yield averaged_row(
+            material,
+            material.model,
+            "ours",
+            alignment,
+            [*members, together],
             strategy="probe+covariance",
-            alignment=alignment,
-            predict=ensemble(material, members),
-            members=members,
         )
 
 
@@ -258,15 +309,19 @@ def _self_trained(material: Material, rows: Sequence[Row]) -> Iterator[Row]:
 
     Those that are aligned as far as they can be: they have looked at those windows before.
     """
+    fullest: dict[tuple[str, str], Row] = {}
     for row in rows:
-        fullest = "riemann" if "tangent space" in row.model else "euclidean+standardise"
-        if row.members and row.alignment == fullest:
-            yield dataclasses.replace(
-                row,
-                strategy=f"{row.strategy}, self-trained",
-                predict=ensemble(material, row.members, self_training=True),
-                members=(),
-            )
+        named = row.model, row.strategy
+        before = fullest.get(named, row)
+        if row.members and ALIGNMENTS.index(row.alignment) >= ALIGNMENTS.index(before.alignment):
+            fullest[named] = row
+    for row in fullest.values():
+        yield dataclasses.replace(
+            row,
+            strategy=f"{row.strategy}, self-trained",
+            predict=ensemble(material, row.members, self_training=True),
+            members=(),
+        )
 
 
 def _correlations(material: Material, trials: Trials, *, standardised: bool) -> Features:

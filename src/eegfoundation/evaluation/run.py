@@ -78,7 +78,8 @@ def evaluate(
         as well.
     alignments : list of str | None
         What is done to every session without labels: none, standardise, euclidean,
-        euclidean+standardise, riemann; default: all of them, each a row where it suits.
+        euclidean+standardise, riemann, components; default: all of them, each a row where it
+        suits.
     seeds : int
         Initialisations of the random twin, runs of what is fine-tuned; with shots, draws of
         windows.
