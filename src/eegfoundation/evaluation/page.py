@@ -29,7 +29,9 @@ Shown is of every kind of model and strategy the row that validation chooses; ou
   *none* does not. *standardise*: features to mean 0 and deviation 1 within a session; *euclidean*:
   signals whitened by the session's mean covariance; *euclidean+standardise*: one, then the other;
   *riemann*: covariances recentred by their
-  geometric mean.
+  geometric mean; *components*: *euclidean+standardise*, and beside the channels those mixtures
+  of them, standardised, in which a band (a flicker, where there is one) stands out in the session,
+  by spatio-spectral decomposition.
 - **Validation** is balanced accuracy without any test window: cross-validated over the people to
   learn from (the probe and the baselines), or on the validation windows (what is fine-tuned). It
   chooses the row of each model that is marked **\\***, and the *best* baseline. The *highest*

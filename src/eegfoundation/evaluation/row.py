@@ -137,28 +137,6 @@ def linear_row(
     )
 
 
-def averaged_row(
-    material: Material,
-    model: str,
-    kind: str,
-    alignment: str,
-    members: Sequence[Features],
-    *,
-    strategy: str,
-    seeded: bool = False,
-) -> Row:
-    """A row of `ensemble`."""
-    return Row(
-        model=model,
-        kind=kind,
-        strategy=strategy,
-        alignment=alignment,
-        predict=ensemble(material, members),
-        seeded=seeded,
-        members=tuple(members),
-    )
-
-
 def ensemble(
     material: Material, members: Sequence[Features], *, self_training: bool = False
 ) -> Callable[[Fold, int], tuple[np.ndarray, float]]:
