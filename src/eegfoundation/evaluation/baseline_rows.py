@@ -44,7 +44,7 @@ def baseline_rows(material: Material) -> Iterator[Row]:
         yield from _tangent_rows(material, f"tangent space{suffix}", trials.x, whitened)
         if any(material.flicker_hz):
             flicker = flicker_correlations(material, trials)
-            name = f"canonical correlation{suffix}"  # of components it would be the same
+            name = f"canonical correlation{suffix}"  # finds its mixture of channels by itself
             yield from _aligned_rows(material, name, flicker, trials.x, whitened, None)
             if sum(hz > 0 for hz in material.flicker_hz) > 1:  # else there is nothing to choose
                 yield _training_free(material, name, flicker, trials.x)
@@ -80,7 +80,7 @@ def _tangent_rows(
     material: Material, model: str, x: np.ndarray, whitened: Callable[[], np.ndarray]
 ) -> Iterator[Row]:
     for kind, bands in (("", None), (", 7 bands", baselines.BANDS)):
-        for alignment in ALIGNMENTS[:-1]:  # a component is a mixture, which changes no distance
+        for alignment in ALIGNMENTS[:-1]:  # a covariance holds all mixtures already
             features = tangent(material, x, whitened, alignment, bands)
             yield linear_row(
                 material, model.replace("space", f"space{kind}"), "baseline", alignment, features

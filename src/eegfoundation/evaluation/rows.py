@@ -96,7 +96,7 @@ def _context(material: Material, alignment: str, *, twin: bool) -> Features:
     """Context vectors of all channels side by side; of the twin, the seed's initialisation."""
     given = material.given
     whitened = once(lambda: euclidean(given.x, material.session))
-    heard = [whitened if alignment not in ("none", "standardise") else lambda: given.x]
+    heard = [(lambda: given.x) if alignment in ("none", "standardise") else whitened]
     if alignment == "components":
         heard.append(components_of(material))
     plain = alignment in ("none", "euclidean")
