@@ -290,7 +290,7 @@ class TestClassifier:
         empty = classifier.predict_proba(np.full_like(x[:1], np.nan))
         np.testing.assert_allclose(empty.sum(), 1)
 
-    @pytest.mark.parametrize("alignment", ["standardise", "euclidean"])
+    @pytest.mark.parametrize("alignment", ["standardise", "euclidean", "components"])
     def test_alignment_is_within_a_session(self, classifier, data, alignment):
         x, y, groups = data
         classifier.set_params(alignment=alignment).fit(x, y, groups=groups)

@@ -12,6 +12,7 @@ from eegfoundation.explain import (
     attention,
     band_stop,
     occlusion,
+    plot_topomaps,
 )
 from eegfoundation.finetuning.fitting import fit, predict_trials
 from eegfoundation.finetuning.settings import FinetuneSettings
@@ -138,6 +139,18 @@ def test_alignment_is_that_of_the_whole_windows(few, encoder, alignment):
     nothing, most = occlusion(model, few, by="band", bands=bands).values[:, :, 0].T
     assert np.abs(nothing).max() < 0.1 * np.abs(most).max()
     assert np.abs(most).max() > 1e-3
+
+
+def test_components_are_explained_beside_the_electrodes(few, encoder):
+    everything = np.arange(len(few))
+    settings = FinetuneSettings(alignment="components", flicker_hz=[10.0])
+    model = fit(few, everything, everything[:0], encoder, settings)
+    names = (*NAMES, "10 Hz, component 1", "10 Hz, component 2")
+    for found in (attention(model, few), occlusion(model, few, by="channel")):
+        assert found.ch_names == names
+        assert np.isnan(found.positions[4:]).all()
+        assert np.abs(found.values[:, 0, 4:]).max() > 0
+    plot_topomaps(found)  # of what has a place
 
 
 def test_band_stop_takes_out_a_band_and_keeps_gaps():

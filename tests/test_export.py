@@ -91,10 +91,13 @@ def exported(folder, encoder, encoder_folder):
     models = {
         "encoder": encoder,
         "fusion": classifier(encoder, encoder_folder),
-        "aligned": classifier(
-            encoder, encoder_folder, readout="linear", alignment="euclidean+standardise"
-        ),
     }
+    for name, settings in {
+        "aligned": {"alignment": "euclidean+standardise"},
+        "bands": {"alignment": "components"},
+        "flickers": {"alignment": "components", "flicker_hz": [8.0, 13.0]},
+    }.items():
+        models[name] = classifier(encoder, encoder_folder, readout="linear", **settings)
     made = {}
     for name, model in models.items():
         path = folder / f"{name}.onnx"
@@ -135,13 +138,14 @@ def test_a_fusion_gives_the_same_in_onnx_on_real_windows(exported, recording, n_
     assert_close(found, {**expected, "probabilities": output.logits.softmax(-1)})
 
 
-def test_aligned_by_numpy_a_file_predicts_what_the_package_predicts(exported, monkeypatch):
+@pytest.mark.parametrize("name", ["aligned", "bands", "flickers"])
+def test_aligned_by_numpy_a_file_predicts_what_the_package_predicts(exported, monkeypatch, name):
     """The statistics of the recording are inputs: nobody can leave them out unawares."""
     monkeypatch.syspath_prepend(EXAMPLES)
     from onnx_alignment import run_aligned
     from onnx_inference import load, run
 
-    model, path = exported["aligned"]
+    model, path = exported[name]
     source = read_recording(shared_path("formats", "eegmat_Subject30_arithmetic.edf"))
     expected = predict(source, model, window=4.0)
     recording = preprocess(source, model.preprocessing)
@@ -154,7 +158,7 @@ def test_aligned_by_numpy_a_file_predicts_what_the_package_predicts(exported, mo
     # The example whitens in float32, the package in float64: now and then a sample lies on the edge
     # of a bin, and its token is the neighbour.
     assert difference.max() < 0.01
-    with pytest.raises(KeyError, match="whitening"):
+    with pytest.raises(KeyError, match="whitening"):  # and what else there is
         run(session, about, signal=x, positions=recording.positions)
     with pytest.raises(ValueError, match="250"):
         load(path, 250.0)

@@ -1,6 +1,7 @@
 """What `predict` promises: one row per window, probabilities, and an account of both."""
 
 import copy
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -257,8 +258,15 @@ def of_kind(encoder, alignment, readout):
     return model
 
 
-@pytest.mark.parametrize("readout", ["linear", "fusion"])
-@pytest.mark.parametrize("alignment", ["standardise", "euclidean", "euclidean+standardise"])
+@pytest.mark.parametrize(
+    ("alignment", "readout"),
+    [
+        *itertools.product(
+            ["standardise", "euclidean", "euclidean+standardise"], ["linear", "fusion"]
+        ),
+        ("components", "linear"),
+    ],
+)
 def test_a_recording_is_aligned_as_in_training(encoder, alignment, readout, monkeypatch, tmp_path):
     from eegfoundation.finetuning.fitting import predict_trials
 
@@ -280,10 +288,13 @@ def test_a_recording_is_aligned_as_in_training(encoder, alignment, readout, monk
     assert "read beforehand" in said["notes"][0]
     assert "without labels" in said["notes"][0]
     assert table.attrs["history"]["classifier"]["alignment"] == alignment
+    assert list(table.attrs["attention"]) == THREE["ch_names"] + model.config.component_names
     assert "alignment" not in unaligned.attrs["history"]
 
 
-@pytest.mark.parametrize("alignment", ["standardise", "euclidean", "euclidean+standardise"])
+@pytest.mark.parametrize(
+    "alignment", ["standardise", "euclidean", "euclidean+standardise", "components"]
+)
 def test_alignment_leaves_bad_channels_out(encoder, alignment):
     model = of_kind(encoder, alignment, "linear")
     raw = raw_of(waves(200, duration=40), THREE["ch_names"])
@@ -296,7 +307,9 @@ def test_alignment_leaves_bad_channels_out(encoder, alignment):
     assert np.isnan(probabilities(nothing)).all()
 
 
-@pytest.mark.parametrize("alignment", ["standardise", "euclidean", "euclidean+standardise"])
+@pytest.mark.parametrize(
+    "alignment", ["standardise", "euclidean", "euclidean+standardise", "components"]
+)
 def test_a_single_window_cannot_be_aligned(encoder, alignment):
     model = of_kind(encoder, alignment, "linear")
     with pytest.raises(ModelInputError, match=r"array gives a single window.*at least two"):

@@ -11,7 +11,8 @@ Two views, both one value per class and electrode:
 
 Trade-off: a signal without its alpha is like nothing that the model has seen, so an occlusion says
 what the model makes of it, not what the brain would. Bands are taken out of single electrodes after
-re-referencing; with Euclidean alignment, out of the aligned channels.
+re-referencing; with Euclidean alignment, out of the aligned channels. Components of a recording
+count as further electrodes, without a place on the head.
 
 Shape legend: n windows, C channels, T samples, E context width, K classes, F bands.
 """
@@ -63,7 +64,8 @@ def attention(model: EEGFoundationForClassification, source: Any, **reading: Any
 
     trials = _trials(model, source, reading)
     shares = electrode_shares(model, trials)
-    return _map(trials, shares[:, None], trials.y, "share in the decisions", (EVERYTHING,))
+    quantity = "share in the decisions"
+    return _map(model, trials, shares[:, None], trials.y, quantity, (EVERYTHING,))
 
 
 def occlusion(
@@ -138,7 +140,7 @@ def occlusion(
         columns.append([drop(*one) for one in parts])
     values = np.array(columns).transpose(2, 0, 1)  # (n, F, C)
     names = (EVERYTHING,) if by == "channel" else tuple(bands)
-    return _map(trials, values, label, "drop of the probability", names)
+    return _map(model, trials, values, label, "drop of the probability", names)
 
 
 def band_stop(x: np.ndarray, low: float, high: float, sfreq: float) -> np.ndarray:
@@ -176,14 +178,15 @@ class _Reader:
     """A model and the windows that it is asked about, aligned as it wants them."""
 
     def __init__(self, model: EEGFoundationForClassification, trials: Trials) -> None:
+        from eegfoundation.evaluation.alignment import standardises
         from eegfoundation.finetuning.fitting import aligned_signals
 
         self.model, self.trials = model, trials
         self.group = trials.group("session")
-        self.x = aligned_signals(trials, model.config.alignment)
+        self.x = aligned_signals(trials, model.config)
         self.moments: list[tuple[np.ndarray, np.ndarray]] = []
         clean = self.encode(self.x, "windows")
-        if "standardise" in model.config.alignment:
+        if standardises(model.config.alignment):
             # a band that is missing everywhere must not be standardised away
             for one in np.unique(self.group):
                 part = np.ma.masked_invalid(clean[self.group == one])
@@ -279,7 +282,12 @@ def _usable(trials: Trials) -> Trials:
 
 
 def _map(
-    trials: Trials, values: np.ndarray, label: np.ndarray, quantity: str, bands: Sequence[str]
+    model: EEGFoundationForClassification,
+    trials: Trials,
+    values: np.ndarray,
+    label: np.ndarray,
+    quantity: str,
+    bands: Sequence[str],
 ) -> ElectrodeMap:
     """Average values (n, F, C) over the windows of each class."""
     n_chans = values.shape[2]
@@ -287,12 +295,15 @@ def _map(
     for i in range(len(trials.classes)):
         if (label == i).any():
             mean[i] = values[label == i].mean(0)
-    each = n_chans == len(trials.ch_names)
+    components = tuple(model.config.component_names)
+    names = (*trials.ch_names, *components)
+    places = np.pad(trials.positions, ((0, len(components)), (0, 0)), constant_values=np.nan)
+    each = n_chans == len(names)
     return ElectrodeMap(
         values=mean,
         quantity=quantity,
         classes=trials.classes,
         bands=tuple(bands),
-        ch_names=trials.ch_names if each else ("all channels",),
-        positions=trials.positions if each else np.full((1, 3), np.nan),
+        ch_names=names if each else ("all channels",),
+        positions=places if each else np.full((1, 3), np.nan),
     )

@@ -62,8 +62,9 @@ def predict(
         ``p_<class>`` per class, and ``quality``, the share of usable samples. Without any usable
         channel the probabilities are NaN and ``predicted`` is empty. ``table.attrs["history"]``
         says what was done to the recording, and by which model; ``table.attrs["attention"]`` maps
-        each electrode to its mean share in the decisions, where there was any. A model whose
-        configuration asks for alignment looks at all windows before it decides on the first.
+        each electrode (and component) to its mean share in the decisions, where there was any. A
+        model whose configuration asks for alignment looks at all windows before it decides on the
+        first.
 
     Raises
     ------
@@ -120,7 +121,8 @@ def predict(
     share = np.concatenate(shares)
     if len(share):
         mean = share.mean(0, dtype=float).tolist()
-        result.attrs["attention"] = dict(zip(recording.ch_names, mean, strict=True))
+        names = [*recording.ch_names, *model.config.component_names]
+        result.attrs["attention"] = dict(zip(names, mean, strict=True))
     return result
 
 

@@ -2,7 +2,8 @@
 
 A first pass over the windows gathers what they share, in the memory of a few numbers per channel, a
 second one takes it out of each. All windows of the recording count, and the history says so. What
-is computed is what `eegfoundation.evaluation.alignment` does to windows that are in memory.
+is computed is what `eegfoundation.evaluation.alignment` and `eegfoundation.evaluation.components`
+do to windows that are in memory.
 """
 
 from __future__ import annotations
@@ -12,12 +13,99 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.evaluation.alignment import standardises, whitening, whitens
+from eegfoundation.evaluation.components import SpectralSums, masks_of, mixed
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from eegfoundation.models import EEGFoundationForClassification
+    from eegfoundation.models import DownstreamConfig, EEGFoundationForClassification
     from eegfoundation.recording import Recording
     from eegfoundation.windows import Windows
+
+
+class SignalAlignment:
+    """Whitens windows, and puts components beside them, by what earlier windows told.
+
+    Parameters
+    ----------
+    config : DownstreamConfig
+        Says what is wanted; without whitening, windows stay as they are.
+    """
+
+    def __init__(self, config: DownstreamConfig) -> None:
+        self.whitens = whitens(config.alignment)
+        self._config = config
+        self._covariance: np.ndarray | float = 0.0
+        self._sums: SpectralSums | None = None
+        self._root: np.ndarray | None = None
+        self._filters: np.ndarray | None = None
+
+    def add(self, x: np.ndarray, sfreq: float) -> None:
+        """Count windows.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n, n_chans, n_times)
+            Microvolts, NaN where unusable.
+        sfreq : float
+            Hz.
+        """
+        if not self.whitens:
+            return
+        flat = np.nan_to_num(x).transpose(1, 0, 2).reshape(x.shape[1], -1).astype(np.float64)
+        self._covariance = self._covariance + flat @ flat.T
+        if self._config.component_names:
+            if self._sums is None:
+                masks = masks_of(x.shape[-1], sfreq, self._config.flicker_hz)
+                self._sums = SpectralSums(masks)
+            self._sums.add(x)
+
+    def finish(self) -> None:
+        """Learn from what was counted; a channel without any usable sample is left out."""
+        if not self.whitens:
+            return
+        covariance = np.atleast_2d(self._covariance)
+        self._root = np.zeros_like(covariance)
+        present = np.flatnonzero(np.diag(covariance))
+        if len(present):
+            inner = np.ix_(present, present)
+            self._root[inner] = whitening(covariance[inner])
+        if self._sums is not None:
+            self._filters = self._sums.filters()
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Windows (n, n_chans, n_times) -> (n, n_chans + n_components, n_times)."""
+        if self._root is None:
+            return x
+        whitened = np.einsum("ij,njt->nit", self._root.astype(np.float32), np.nan_to_num(x))
+        whitened = np.where(np.isnan(x), np.float32(np.nan), whitened)
+        if self._filters is None:
+            return whitened
+        return np.concatenate([whitened, mixed(self._filters, x)], axis=1)
+
+
+class Moments:
+    """Mean and deviation of context vectors (C, E), of all that were counted so far."""
+
+    def __init__(self) -> None:
+        self._sums: Tensor | None = None  # (3, C, E): count, sum, sum of squares
+
+    def add(self, context: Tensor) -> None:
+        """Count context vectors (n, C, E), float64, NaN where there are none."""
+        import torch
+
+        x = context.nan_to_num(0.0)
+        new = torch.stack([context.isfinite().double().sum(0), x.sum(0), x.square().sum(0)])
+        self._sums = new if self._sums is None else self._sums + new
+
+    def standardised(self, context: Tensor) -> Tensor:
+        """As `eegfoundation.evaluation.alignment.standardise`, float32."""
+        assert self._sums is not None
+        count, total, squares = self._sums
+        mean = total / count.clamp(min=1)
+        deviation = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt() + 1e-6
+        return ((context - mean) / deviation).float()
 
 
 def alignment_of(
@@ -30,7 +118,7 @@ def alignment_of(
     """Look at the whole recording if the model asks for it; give what aligns a block.
 
     That is a function to signals (n, C, T) and context vectors (n, C, E): None if the model is to
-    compute them.
+    compute them. Components are among the C.
     """
     import torch
     from tqdm import tqdm
@@ -47,7 +135,7 @@ def alignment_of(
             f"{recording.name} gives a single window; this classifier aligns a recording by its "
             f"windows (alignment={kind!r}) and needs at least two: give more of it."
         )
-    passes = kind.count("+") + 1
+    passes = whitens(kind) + standardises(kind)
     recording.history["alignment"] = {
         "kind": kind,
         "n_windows": count,
@@ -56,73 +144,37 @@ def alignment_of(
     disable = None if progress is None else not progress
     with tqdm(total=passes * count, desc="aligning", unit="window", disable=disable) as bar:
 
-        def watched() -> Iterator[Windows]:
+        def watched() -> Iterator[np.ndarray]:
             for block in iter_windows(recording, window, overlap, block=60.0):
-                yield block
+                yield usable(block)
                 bar.update(len(block.times))
 
-        signal: Callable[[Windows], np.ndarray] = _unchanged
-        if "euclidean" in kind:
-            signal = _whitening(recording.n_chans, watched())
-        if "standardise" not in kind:
-            return lambda block: (torch.from_numpy(signal(block)), None)
-        return _standardising(model, recording.n_chans, watched(), signal)
+        signal, moments = SignalAlignment(model.config), Moments()
 
+        def usable(block: Windows) -> np.ndarray:
+            """Without bad channels, where channels are mixed."""
+            if not signal.whitens:
+                return block.data
+            return np.where(block.quality[..., None] > 0, block.data, np.float32(np.nan))
 
-def _unchanged(block: Windows) -> np.ndarray:
-    return block.data
+        if signal.whitens:
+            for x in watched():
+                signal.add(x, recording.sfreq)
+            signal.finish()
+        if not standardises(kind):
+            return lambda block: (torch.from_numpy(signal(usable(block))), None)
+        encoder = model.encoder.to(model.device)
 
+        def context(x: np.ndarray) -> Tensor:
+            return encoder.embed_signal(
+                torch.from_numpy(x).to(model.device, encoder.dtype)
+            ).double()
 
-def _standardising(
-    model: EEGFoundationForClassification,
-    n_chans: int,
-    blocks: Iterator[Windows],
-    signal: Callable[[Windows], np.ndarray],
-) -> Callable[[Windows], tuple[Tensor, Tensor]]:
-    """As `eegfoundation.evaluation.alignment.standardise`, for context vectors."""
-    import torch
+        for x in watched():
+            moments.add(context(signal(x)))
 
-    encoder = model.encoder.to(model.device)
+    def aligned(block: Windows) -> tuple[Tensor, Tensor]:
+        x = signal(usable(block))
+        return torch.from_numpy(x), moments.standardised(context(x))
 
-    def context(block: Windows) -> Tensor:
-        x = torch.from_numpy(signal(block)).to(model.device, encoder.dtype)
-        return encoder.embed_signal(x).double()
-
-    shape = (3, n_chans, encoder.config.context_size)
-    count, total, squares = torch.zeros(shape, dtype=torch.float64, device=model.device)
-    for block in blocks:
-        x = context(block)
-        count += x.isfinite().sum(0)
-        x = x.nan_to_num(0.0)
-        total += x.sum(0)
-        squares += x.square().sum(0)
-    mean = total / count.clamp(min=1)
-    deviation = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt() + 1e-6
-    return lambda block: (
-        torch.from_numpy(signal(block)),
-        ((context(block) - mean) / deviation).float(),
-    )
-
-
-def _whitening(n_chans: int, blocks: Iterator[Windows]) -> Callable[[Windows], np.ndarray]:
-    """As `eegfoundation.evaluation.alignment.euclidean`; bad channels are left out."""
-    from eegfoundation.evaluation.alignment import whitening
-
-    def signal(block: Windows) -> np.ndarray:
-        return np.where(block.quality[..., None] > 0, block.data, np.nan)
-
-    covariance = np.zeros((n_chans, n_chans))
-    for block in blocks:
-        flat = np.nan_to_num(signal(block)).transpose(1, 0, 2).reshape(n_chans, -1)
-        covariance += flat.astype(np.float64) @ flat.T
-    root = np.zeros_like(covariance)
-    present = np.flatnonzero(np.diag(covariance))
-    if len(present):
-        root[np.ix_(present, present)] = whitening(covariance[np.ix_(present, present)])
-
-    def whitened(block: Windows) -> np.ndarray:
-        x = signal(block)
-        mixed = np.einsum("ij,njt->nit", root.astype(np.float32), np.nan_to_num(x))
-        return np.where(np.isnan(x), np.float32(np.nan), mixed)
-
-    return whitened
+    return aligned

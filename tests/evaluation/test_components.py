@@ -1,12 +1,18 @@
 import numpy as np
 import pytest
 
+from eegfoundation.errors import ConfigError
 from eegfoundation.evaluation.baselines import BANDS
 from eegfoundation.evaluation.components import (
     N_COMPONENTS,
+    SpectralSums,
     band_masks,
+    component_names,
     components,
     flicker_masks,
+    masks_of,
+    mixed,
+    require_flickers,
 )
 
 SFREQ, N_TIMES = 100.0, 300
@@ -80,7 +86,9 @@ def test_hard_cases():
         assert np.isfinite(components(case, group, masks)).all()
     nothing = components(np.full_like(x, np.nan), group, masks)
     assert np.isnan(nothing).all()
-    assert components(x[:, :1], group, masks).shape == (len(x), len(BANDS), N_TIMES)
+    alone = components(x[:, :1], group, masks)
+    assert np.isfinite(alone[:, ::2]).all()
+    assert np.isnan(alone[:, 1::2]).all()
     short = components(x[..., :40], group, band_masks(np.fft.rfftfreq(40, 1 / SFREQ), BANDS))
     assert np.isfinite(short).all()  # delta has no bin there
 
@@ -90,3 +98,58 @@ def test_the_sign_does_not_depend_on_the_machine():
     masks = band_masks(FREQS, BANDS)
     one, other = components(x, np.zeros(len(x)), masks), components(-x, np.zeros(len(x)), masks)
     np.testing.assert_allclose(one, -other, atol=1e-3)
+
+
+def test_a_channel_without_signal_is_as_if_it_were_not_there():
+    x, _ = recording(13, [0.5, 0.2, -0.4, 0.1])
+    group, masks = np.zeros(len(x)), band_masks(FREQS, BANDS)
+    expected = components(x[:, [0, 1, 3]], group, masks)
+    for nothing in (np.nan, 0.0, 7.0):
+        x[:, 2] = nothing
+        np.testing.assert_allclose(components(x, group, masks), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("flicker_hz", [None, [13.0, 21.0]])
+def test_block_by_block_gives_the_components_of_all(flicker_hz):
+    x, _ = recording(13, [0.5, 0.2, -0.4, 0.1])
+    x[2, 1, 50:80] = np.nan
+    masks = masks_of(N_TIMES, SFREQ, flicker_hz)
+    sums = SpectralSums(masks)
+    for block in (x[:1], x[1:7], x[7:]):
+        sums.add(block)
+    expected = components(x, np.zeros(len(x)), masks)
+    np.testing.assert_allclose(mixed(sums.filters(), x), expected, rtol=1e-4, atol=1e-4)
+    assert len(component_names(flicker_hz)) == expected.shape[1]
+
+
+def test_components_are_named_in_their_order():
+    names = component_names([13.0, 8.5])
+    assert names == [f"{hz} Hz, component {i}" for hz in ("13", "8.5") for i in (1, 2)]
+    assert component_names(None)[0] == "1-4 Hz, component 1"
+    x, source = recording(21, [0.3, -0.2, 0.25, 0.1], strength=1.0)
+    found = components(x, np.zeros(len(x)), masks_of(N_TIMES, SFREQ, [13.0, 21.0]))
+    closest = np.argmax([likeness(found[:, i], source) for i in range(4)])
+    assert component_names([13.0, 21.0])[closest] == "21 Hz, component 1"
+
+
+@pytest.mark.parametrize(
+    ("flicker_hz", "alignment", "message"),
+    [
+        ([13.0], "euclidean", "found alignment='euclidean'; leave it out"),
+        ([], "components", "a list of different frequencies from 1 to 45 Hz"),
+        ([13, 13.0], "components", "a list of different frequencies"),
+        ([0.0, 13.0], "components", "a list of different frequencies"),
+        ([float("nan")], "components", "a list of different frequencies"),
+        ([True], "components", "a list of different frequencies"),
+        ("13", "components", "flicker_hz='13'; a list"),
+        (13.0, "components", "flicker_hz=13.0; a list"),
+    ],
+)
+def test_impossible_flickers_are_one_sentence(flicker_hz, alignment, message):
+    with pytest.raises(ConfigError, match=message):
+        require_flickers(flicker_hz, alignment)
+
+
+def test_possible_flickers():
+    require_flickers(None, "none")
+    require_flickers((13, 21.5), "components")

@@ -48,3 +48,13 @@ def test_attention_is_bars_where_there_are_few(tmp_path, names):
 def test_no_attention_at_all(tmp_path):
     names = ["F3", "F4", "C3", "C4"]
     drawn(figures.attention(np.zeros(4), names, positions(names)), tmp_path)
+
+
+def test_components_are_bars_beside_a_few_channels_and_a_number_beside_a_map(tmp_path):
+    names = ["F3", "F4", "C3", "C4", "1-4 Hz, component 1"]
+    share = np.array([0.2, 0.2, 0.2, 0.1, 0.3])
+    axis, _ = drawn(figures.attention(share, names, positions(names[:4])), tmp_path)
+    assert axis.get_title() == "Share in the decisions\n(and 30% without a place)"
+    few = figures.attention(share[2:], names[2:], positions(names[2:4]))
+    (axis,) = drawn(few, tmp_path)
+    assert [text.get_text() for text in axis.get_yticklabels()] == names[2:]

@@ -81,7 +81,13 @@ def weights(out):
 
 @pytest.mark.parametrize(
     ("strategy", "alignment"),
-    [("probe", "none"), ("probe", "euclidean"), ("head", "standardise"), ("lora", "none")],
+    [
+        ("probe", "none"),
+        ("probe", "euclidean"),
+        ("probe", "components"),
+        ("head", "standardise"),
+        ("lora", "none"),
+    ],
 )
 def test_from_a_table_to_predictions_of_a_new_recording(
     command, arguments, tmp_path, strategy, alignment

@@ -26,6 +26,9 @@ from eegfoundation.finetuning.settings import FinetuneSettings
         ({"seed": -1}, "seed=-1"),
         ({"strategy": "lora", "alignment": "standardise"}, "needs a frozen encoder"),
         ({"strategy": "full", "alignment": "standardise"}, "'full' changes it"),
+        ({"strategy": "head", "alignment": "components"}, "needs strategy='probe', found 'head'"),
+        ({"flicker_hz": [13.0]}, "found alignment='none'; leave it out"),
+        ({"alignment": "components", "flicker_hz": [99.0]}, "from 1 to 45 Hz is needed"),
         ({"strategy": "probe", "augmentation": True}, "no use for augmentation"),
     ],
 )

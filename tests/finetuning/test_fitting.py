@@ -10,6 +10,7 @@ import torch
 from eegfoundation import load_downstream_model
 from eegfoundation.errors import CheckpointError, TaskError
 from eegfoundation.evaluation.alignment import euclidean, standardise
+from eegfoundation.evaluation.components import components, masks_of
 from eegfoundation.features import context_vectors
 from eegfoundation.finetuning.fitting import electrode_shares, fit, predict_trials
 from eegfoundation.finetuning.settings import FinetuneSettings
@@ -38,6 +39,27 @@ def test_a_probe_is_the_probe_that_baselines_are_scored_by(trials, fold, encoder
     found = predict_trials(model, trials, test)
     np.testing.assert_allclose(np.log(found), probe.predict_log_proba(flat[test]), atol=2e-4)
     assert model.config.alignment == alignment
+
+
+@pytest.mark.parametrize("flicker_hz", [None, [10.0, 13.0]])
+def test_a_probe_of_components_reads_channels_and_components(trials, fold, encoder, flicker_hz):
+    train, validation, test = fold
+    chosen = settings("probe", alignment="components", flicker_hz=flicker_hz)
+    model = fit(trials, train, validation, encoder, chosen)
+    group = trials.group("session")
+    masks = masks_of(trials.x.shape[-1], trials.sfreq, flicker_hz)
+    x = np.concatenate([euclidean(trials.x, group), components(trials.x, group, masks)], axis=1)
+    context = context_vectors(x, trials.preprocessing, encoder, cache=False)
+    context = standardise(context, group)
+    flat, used = context.reshape(len(x), -1), np.concatenate([train, validation])
+    probe = fit_probe(flat[used], trials.y[used], trials.subject[used], 2)
+    found = predict_trials(model, trials, test)
+    np.testing.assert_allclose(np.log(found), probe.predict_log_proba(flat[test]), atol=2e-4)
+    assert model.config.num_channel == len(trials.ch_names)
+    assert model.config.flicker_hz == flicker_hz
+    shares = electrode_shares(model, trials, test)
+    assert shares.shape == (len(test), len(trials.ch_names) + len(model.config.component_names))
+    assert shares[:, -1].max() > 0
 
 
 def test_a_probe_learns_what_there_is_to_learn(trials, fold, encoder):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from eegfoundation.errors import (
     CheckpointError,
+    ConfigError,
     ModelInputError,
     SimulatedTrainingWarning,
     UntrainedWeightsWarning,
@@ -361,6 +362,28 @@ def test_context_that_needs_the_whole_recording_is_not_made_up(encoder):
     with pytest.raises(ModelInputError, match=r"standardised within their recording.*predict"):
         model(normal(1, 5, 200))
     assert logits(model, normal(1, 5, 200), normal(1, 5, 128)).isfinite().all()
+
+
+def test_signals_without_their_components_are_refused(encoder):
+    model = classifier(embedding_dim=128, readout="linear", alignment="components")
+    model.attach_encoder(encoder)
+    with pytest.raises(ModelInputError, match=r"14 channels; expected some, and then 14 compon"):
+        model(normal(1, 14, 200), normal(1, 14, 128))
+    places = torch.full((5, 3), torch.nan)
+    mask = torch.ones(5, dtype=torch.bool)
+    x, e = normal(1, 19, 200), normal(1, 19, 128)
+    output = model(x, e, positions=places, channel_mask=mask)
+    assert output.attentions[0].shape == (1, 19)
+    for wrong in ({"positions": torch.zeros(19, 3)}, {"channel_mask": torch.ones(19)}):
+        with pytest.raises(ModelInputError, match=r"expected \(5"):
+            model(x, e, **wrong)
+
+
+def test_components_need_a_readout_that_tells_them_apart():
+    with pytest.raises(ConfigError, match="alignment='components' needs readout='linear'"):
+        downstream_config(alignment="components")
+    with pytest.raises(ConfigError, match=r"flicker_hz=.* leave it out"):
+        downstream_config(flicker_hz=[13.0])
 
 
 def test_the_configured_encoder_is_loaded_on_first_use(tmp_path, encoder):

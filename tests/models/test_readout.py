@@ -136,3 +136,24 @@ def test_gradients_reach_the_weights():
     model = scramble(EEGFoundationForClassification(downstream_config(readout="linear")))
     model(normal(4, 5, 200), normal(4, 5, 16), torch.tensor([0, 1, 2, 0])).loss.backward()
     assert all(p.grad.abs().max() > 1e-6 for p in model.parameters())
+
+
+def test_components_come_after_the_channels_of_any_montage():
+    module = LinearReadout(
+        downstream_config(ch_names=NAMES, readout="linear", alignment="components", flicker_hz=[9])
+    )
+    with torch.no_grad():
+        module.weight.copy_(normal(7, 16, 3))
+    e = normal(2, 7, 16)
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    everything, _ = module(e, PLACES.expand(2, -1, -1), mask)
+    assert distance(everything, module(e, None, mask)[0]) < 1e-4
+    order = [3, 1]  # other channels, in another order: the last two signals are components still
+    part = e[:, [*order, 5, 6]]
+    few, its = module(part, PLACES[order].expand(2, -1, -1), mask[:, :4])
+    absent = e.clone()
+    absent[:, [0, 2, 4]] = 0.0  # the mean
+    assert distance(few, module(absent, None, mask)[0]) < 1e-4
+    assert its.shape == (2, 4)
+    without, _ = module(part, PLACES[order].expand(2, -1, -1), mask[:, :4].clone().fill_(False))
+    assert distance(without, module.bias.expand(2, -1)) < 1e-6

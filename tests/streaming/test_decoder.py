@@ -3,11 +3,18 @@ import time
 import numpy as np
 import pytest
 import torch
-from stream_helpers import recorded, signal
+from stream_helpers import NAMES, recorded, signal
 
 from eegfoundation.embedding import inference
 from eegfoundation.errors import ConfigError, ModelInputError
-from eegfoundation.evaluation.alignment import euclidean, standardise, whitening
+from eegfoundation.evaluation.alignment import (
+    euclidean,
+    standardise,
+    standardises,
+    whitening,
+    whitens,
+)
+from eegfoundation.evaluation.components import SpectralSums, masks_of, mixed
 from eegfoundation.prediction import load_model
 from eegfoundation.streaming.decoder import Decoder, faster_type
 from eegfoundation.streaming.session import Session
@@ -64,26 +71,36 @@ def test_too_little_signal_is_no_prediction(classifier):
     assert next(r for r in rows_of(classifier(), x, max_unusable=0.9) if r.time > 7.2).predicted
 
 
-@pytest.mark.parametrize("kind", ["euclidean", "standardise", "euclidean+standardise"])
+@pytest.mark.parametrize(
+    "kind", ["euclidean", "standardise", "euclidean+standardise", "components"]
+)
 def test_alignment_is_that_of_all_windows_so_far(classifier, encoder, kind):
     """At the end of a stream: as if whoever aligned had seen the same windows offline."""
-    model = classifier(alignment=kind)
+    mixes = kind == "components"
+    model = classifier(alignment=kind, ch_names=NAMES, readout="linear" if mixes else "fusion")
+    if mixes:
+        with torch.no_grad():
+            model.readout.weight.normal_(0, 0.1)
     x = signal(7, 250.0, 21.0)
     rows = rows_of(model, x, every=2.0, calibration=8.0)
     recording, windows = windows_of(model, x, every=2.0)
     assert [row.status.partition(":")[0] for row in rows] == ["calibrating"] * 4 + ["ok"] * 6
     data = np.stack([window.data for window in windows])
-    if "euclidean" in kind:
+    if whitens(kind):
         # whitened by the calibration alone: the later windows come out as that would make them
         whitened = []
         for i in range(4, 10):
             covariance = sum(np.nan_to_num(w).astype(float) @ np.nan_to_num(w).T for w in data[:4])
             whitened.append((whitening(covariance) @ np.nan_to_num(data[i])).astype(np.float32))
         first = np.nan_to_num(euclidean(data[:4], np.zeros(4)))
-        data = np.concatenate([first, np.stack(whitened)])
+        given, data = data, np.concatenate([first, np.stack(whitened)])
+    if mixes:
+        sums = SpectralSums(masks_of(400, 200, None))
+        sums.add(given[:4])
+        data = np.concatenate([data, mixed(sums.filters(), given)], axis=1)
     with inference(model):
         context = None
-        if "standardise" in kind:
+        if standardises(kind):
             context = encoder.embed_signal(torch.from_numpy(data)).double().numpy()
             context = torch.from_numpy(standardise(context, np.zeros(10))[-1:]).float()
         logits = model(

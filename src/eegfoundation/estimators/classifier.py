@@ -31,10 +31,14 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         What is learned, see `eegfoundation.finetuning.settings.FinetuneSettings`: a logistic
         regression on frozen features (seconds), fusion and head (minutes on a laptop), these and
         additions to the encoder's attention, or everything.
-    alignment : {"none", "standardise", "euclidean", "euclidean+standardise"}
-        What is done to each recording without labels. All samples of one call to `predict` count
-        as one recording, unless `sessions` or the epochs' metadata say otherwise: with alignment, a
-        prediction depends on what it is predicted together with.
+    alignment : {"none", "standardise", "euclidean", "euclidean+standardise", "components"}
+        What is done to each recording without labels: its features standardised, its signals
+        whitened, both, or both and (in a probe) beside its channels those mixtures of them in which
+        a band stands out, see `eegfoundation.evaluation.components`. All samples of one call to
+        `predict` count as one recording, unless `sessions` or the epochs' metadata say otherwise:
+        with alignment, a prediction depends on what it is predicted together with.
+    flicker_hz : sequence of float | None
+        Hz: flickers that components are of (SSVEP), instead of bands.
     self_training : bool
         Let samples without a label teach the probe too: those of label -1, as in
         `sklearn.semi_supervised`, or "" where labels are texts. Worth most where labels are few.
@@ -98,6 +102,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         *,
         strategy: str = "probe",
         alignment: str = "none",
+        flicker_hz: Sequence[float] | None = None,
         self_training: bool = False,
         sfreq: float | None = None,
         ch_names: Sequence[str] | None = None,
@@ -117,6 +122,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         self.model = model
         self.strategy = strategy
         self.alignment = alignment
+        self.flicker_hz = flicker_hz
         self.self_training = self_training
         self.sfreq = sfreq
         self.ch_names = ch_names
@@ -172,6 +178,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         settings = FinetuneSettings(
             strategy=self.strategy,
             alignment=self.alignment,
+            flicker_hz=self.flicker_hz,
             epochs=self.epochs,
             patience=self.patience,
             batch_size=self.batch_size,

@@ -10,6 +10,8 @@ without.
   doi:10.1109/TBME.2019.2913914), then its former mean power, since amplitudes are words here.
 - *riemann*: covariance matrices recentred by their geometric mean (Zanini et al. 2018,
   doi:10.1109/TBME.2017.2742541).
+- *components*: euclidean, and beside the channels those mixtures of them in which a band stands out
+  (`eegfoundation.evaluation.components`), then standardise.
 """
 
 from __future__ import annotations
@@ -19,7 +21,17 @@ import warnings
 import numpy as np
 
 #: What a classifier can be made with; covariance matrices alone can be aligned by "riemann" too.
-ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise")
+ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise", "components")
+
+
+def whitens(alignment: str) -> bool:
+    """Whether signals are whitened."""
+    return "euclidean" in alignment or alignment == "components"
+
+
+def standardises(alignment: str) -> bool:
+    """Whether context vectors are standardised."""
+    return "standardise" in alignment or alignment == "components"
 
 
 def standardise(features: np.ndarray, group: np.ndarray) -> np.ndarray:

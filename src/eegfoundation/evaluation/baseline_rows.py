@@ -14,7 +14,7 @@ import numpy as np
 
 from eegfoundation.evaluation import baselines
 from eegfoundation.evaluation.alignment import euclidean, recentre, standardise
-from eegfoundation.evaluation.components import band_masks, components, flicker_masks
+from eegfoundation.evaluation.components import components, masks_of
 from eegfoundation.evaluation.folds import Fold
 from eegfoundation.evaluation.row import (
     ALIGNMENTS,
@@ -146,9 +146,8 @@ def components_of(material: Material) -> Callable[[], np.ndarray]:
 
     @once
     def mixed() -> np.ndarray:
-        freqs = np.fft.rfftfreq(trials.x.shape[-1], 1 / trials.sfreq)
         flickers = [hz for hz in material.flicker_hz if hz]
-        masks = flicker_masks(freqs, flickers) if flickers else band_masks(freqs, baselines.BANDS)
+        masks = masks_of(trials.x.shape[-1], trials.sfreq, flickers)
         return components(trials.x, material.session, masks)
 
     return mixed

@@ -12,8 +12,12 @@ the filters that `mne.decoding.SSD` would apply to them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from eegfoundation.errors import ConfigError
+from eegfoundation.evaluation.baselines import BANDS
 
 #: Components per band.
 N_COMPONENTS = 2
@@ -53,6 +57,118 @@ def flicker_masks(
     return masks
 
 
+def masks_of(
+    n_times: int, sfreq: float, flicker_hz: Sequence[float] | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Masks for windows of so many samples: of the flickers if there are some, else of `BANDS`."""
+    freqs = np.fft.rfftfreq(n_times, 1 / sfreq)
+    return flicker_masks(freqs, flicker_hz) if flicker_hz else band_masks(freqs, BANDS)
+
+
+def component_names(flicker_hz: Sequence[float] | None) -> list[str]:
+    """Name of each component, in the order of `SpectralSums.filters` for `masks_of`."""
+    parts = (
+        [f"{hz:g} Hz" for hz in flicker_hz]
+        if flicker_hz
+        else [f"{low}-{high} Hz" for low, high in BANDS]
+    )
+    return [f"{part}, component {i + 1}" for part in parts for i in range(N_COMPONENTS)]
+
+
+def require_flickers(flicker_hz: Any, alignment: str) -> None:
+    """Raise `ConfigError` unless these are flickers (Hz) that components can be of, or None."""
+    if flicker_hz is None:
+        return
+    if alignment != "components":
+        raise ConfigError(
+            f"flicker_hz={flicker_hz!r} is what components are of, found alignment={alignment!r}; "
+            "leave it out, or choose alignment='components'."
+        )
+    numbers = isinstance(flicker_hz, list | tuple) and all(
+        isinstance(hz, int | float) and not isinstance(hz, bool) and BROAD[0] <= hz <= BROAD[1]
+        for hz in flicker_hz
+    )
+    if not numbers or not flicker_hz or len(set(flicker_hz)) < len(flicker_hz):
+        raise ConfigError(
+            f"flicker_hz={flicker_hz!r}; a list of different frequencies from {BROAD[0]:g} to "
+            f"{BROAD[1]:g} Hz is needed."
+        )
+
+
+class SpectralSums:
+    """What the windows of a recording share in every band, gathered block by block.
+
+    Parameters
+    ----------
+    masks : sequence of (signal, noise)
+        Bins of ``numpy.fft.rfftfreq(n_times)``, of each band.
+    """
+
+    def __init__(self, masks: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        self._masks = masks
+        self._n_samples = 0
+        self._n_windows = 0
+        self._total: np.ndarray | float = 0.0  # (n_chans, n_chans), and of each band's bins:
+        self._parts: list[tuple[np.ndarray | float, np.ndarray | float]] = [(0.0, 0.0)] * len(masks)
+        self._taper = np.empty(0)
+
+    def add(self, x: np.ndarray) -> None:
+        """Count windows, (n, n_chans, n_times) microvolts. Unusable samples (NaN) are zero."""
+        x = _centred(x)
+        self._taper = np.hanning(x.shape[-1])
+        spectra = np.fft.rfft(x * self._taper, axis=-1)
+        self._n_windows += len(x)
+        self._n_samples += len(x) * x.shape[-1]
+        self._total = self._total + _products(x)
+        self._parts = [
+            (signal + _products(spectra[..., bins]), noise + _products(spectra[..., others]))
+            for (signal, noise), (bins, others) in zip(self._parts, self._masks, strict=True)
+        ]
+
+    def filters(self) -> np.ndarray:
+        """Weights of the channels in each component.
+
+        Returns
+        -------
+        filters : ndarray, shape (len(masks) * N_COMPONENTS, n_chans)
+            Of each band the strongest first. Each component gets the mean power of the channels,
+            since amplitudes are words to the encoder. Channels without any signal are left out.
+            NaN where there is no such component: of a second one with a single channel, and of all
+            where there was no signal.
+        """
+        from scipy.linalg import eigh
+
+        total = np.atleast_2d(self._total) / max(1, self._n_samples)
+        n_chans = len(total)
+        present = np.flatnonzero(np.diag(total))
+        inner = np.ix_(present, present)
+        total = total[inner]
+        n_each = min(N_COMPONENTS, len(present))
+        filters = np.full((len(self._masks), N_COMPONENTS, n_chans), np.nan)
+        if not n_each:
+            return filters.reshape(-1, n_chans)
+        filters[:, :n_each] = 0.0
+        power = np.trace(total) / len(present)
+        ridge = _RIDGE * power * np.sum(self._taper**2) * np.eye(len(present))
+        for own, parts, masks in zip(filters, self._parts, self._masks, strict=True):
+            signal, noise = (
+                np.atleast_2d(part)[inner] / max(1, self._n_windows * int(bins.sum()))
+                for part, bins in zip(parts, masks, strict=True)
+            )
+            strongest = eigh(signal, noise + ridge)[1][:, ::-1][:, :n_each].T
+            leading = np.take_along_axis(strongest, abs(strongest).argmax(1, keepdims=True), 1)
+            strongest = strongest * np.sign(leading)  # else a component's sign is arbitrary
+            deviation = np.sqrt(np.einsum("kc,cd,kd->k", strongest, total, strongest))
+            scale = np.sqrt(power) / np.maximum(deviation, 1e-12)
+            own[:n_each, present] = strongest * scale[:, None]
+        return filters.reshape(-1, n_chans)
+
+
+def mixed(filters: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Components (n, n_components, n_times), float32, of windows (n, n_chans, n_times)."""
+    return (filters @ _centred(x)).astype(np.float32)
+
+
 def components(
     x: np.ndarray, group: np.ndarray, masks: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> np.ndarray:
@@ -65,43 +181,29 @@ def components(
     group : ndarray, shape (n,)
         Recording of each window.
     masks : sequence of (signal, noise)
-        Bins of ``numpy.fft.rfftfreq(n_times)``, of each band.
+        As for `SpectralSums`.
 
     Returns
     -------
-    components : ndarray, shape (n, len(masks) * n_components, n_times)
-        float32; of each band the strongest `N_COMPONENTS`, or as many as there are channels. Each
-        has the group's mean power, since amplitudes are words to the encoder. NaN where a group has
-        no signal.
+    components : ndarray, shape (n, len(masks) * N_COMPONENTS, n_times)
+        float32; see `SpectralSums.filters`.
     """
-    from scipy.linalg import eigh
-
-    n, n_chans, n_times = x.shape
-    n_each = min(N_COMPONENTS, n_chans)
-    result = np.full((n, len(masks) * n_each, n_times), np.nan, np.float32)
-    taper = np.hanning(n_times)
+    result = np.empty((len(x), len(masks) * N_COMPONENTS, x.shape[-1]), np.float32)
     for one in np.unique(group):
-        part = np.nan_to_num(x[group == one].astype(np.float64))
-        part -= part.mean(-1, keepdims=True)
-        power = np.mean(part**2)
-        if power == 0:
-            continue
-        spectra = np.fft.rfft(part * taper, axis=-1)
-        ridge = _RIDGE * power * np.sum(taper**2) * np.eye(n_chans)
-        filters = []
-        for signal, noise in masks:
-            noisy = _covariance(spectra, noise) + ridge
-            strongest = eigh(_covariance(spectra, signal), noisy)[1][:, ::-1][:, :n_each].T
-            leading = np.take_along_axis(strongest, abs(strongest).argmax(1, keepdims=True), 1)
-            filters.append(strongest * np.sign(leading))  # else a component's sign is arbitrary
-        mixed = np.concatenate(filters) @ part
-        deviation = mixed.std((0, 2), keepdims=True)
-        result[group == one] = mixed / np.maximum(deviation, 1e-12) * np.sqrt(power)
+        sums = SpectralSums(masks)
+        sums.add(x[group == one])
+        result[group == one] = mixed(sums.filters(), x[group == one])
     return result
 
 
-def _covariance(spectra: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Mean over windows and bins of what channels share, (n_chans, n_chans)."""
-    part = spectra[..., bins].transpose(1, 0, 2).reshape(spectra.shape[1], -1)
-    shared: np.ndarray = (part @ part.conj().T).real / max(1, part.shape[1])
-    return shared
+def _centred(x: np.ndarray) -> np.ndarray:
+    x = np.nan_to_num(x.astype(np.float64))
+    centred: np.ndarray = x - x.mean(-1, keepdims=True)
+    return centred
+
+
+def _products(x: np.ndarray) -> np.ndarray:
+    """Sum over windows and bins of what channels share, (n_chans, n_chans)."""
+    part = x.transpose(1, 0, 2).reshape(x.shape[1], -1)
+    products: np.ndarray = (part @ part.conj().T).real
+    return products

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from eegfoundation.evaluation.alignment import whitening
+from eegfoundation.evaluation.components import SpectralSums, masks_of
 from eegfoundation.export.graphs import EncoderGraph, Graph, Model, shortest_window
 from eegfoundation.montage import CHANNELS_10_20
 from eegfoundation.montage import positions as standard_positions
@@ -80,12 +81,18 @@ def example_inputs(
         x[-1, 2] = np.nan
         places[3] = np.nan
     arrays = {"signal": x, "positions": places, "whitening": whitening(flat @ flat.T)}
+    n_signals = len(names)
+    if "filters" in graph.inputs:
+        sums = SpectralSums(masks_of(n_times, sfreq, model.config.flicker_hz))
+        sums.add(x)
+        arrays["filters"] = sums.filters()
+        n_signals += len(arrays["filters"])
     inputs = {name: torch.from_numpy(array).float() for name, array in arrays.items()}
     inputs["signal"] = inputs["signal"].contiguous()
     with torch.no_grad():
         context = graph.encoder.embed_signal(inputs["signal"]).flatten(0, 1)
     context = context[context.isfinite().all(-1)]
-    shape = len(names), -1
+    shape = n_signals, -1
     # of a single window, neither the mean itself (nothing would be left) nor no deviation
     inputs["context_mean"] = 0.9 * context.mean(0).expand(shape).contiguous()
     spread = context.std(0, correction=0).clamp(min=0.1)

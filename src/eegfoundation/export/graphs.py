@@ -6,6 +6,9 @@ takes out of a recording whatever its windows share (``config.alignment``):
 
 - *euclidean*: ``whitening``, a matrix that the signals are multiplied by. It is made from all
   windows of the recording (`eegfoundation.evaluation.alignment.whitening`).
+- *components*: ``filters`` as well, a matrix that makes components of the signals
+  (`eegfoundation.evaluation.components.SpectralSums`); they follow the channels in all that comes
+  out, and are standardised like them.
 - *standardise*: ``context_mean`` and ``context_deviation``. The graph also gives ``context``, the
   vectors before they are standardised: a first run over all windows, with 0 and 1, gathers both.
 
@@ -26,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eegfoundation.evaluation.alignment import standardises, whitens
 from eegfoundation.models import EEGFoundationForClassification, EEGFoundationModel
 from eegfoundation.windows import MIN_SECONDS
 
@@ -36,8 +40,9 @@ AXES = {
     "signal": ("batch", "channels", "samples"),
     "positions": ("channels", None),
     "whitening": ("channels", "channels"),
-    "context_mean": ("channels", None),
-    "context_deviation": ("channels", None),
+    "filters": (None, "channels"),
+    "context_mean": ("signals", None),
+    "context_deviation": ("signals", None),
 }
 
 
@@ -60,7 +65,7 @@ class ClassifierGraph(nn.Module):
     """Signal, positions, and what alignment needs -> probabilities, logits and attention.
 
     The outputs are ``probabilities`` and ``logits`` (B, K), ``attention`` (B, C), and ``context``
-    (B, C, E) where context vectors are standardised.
+    (B, C, E) where context vectors are standardised. Components count in this C.
     """
 
     def __init__(self, model: EEGFoundationForClassification) -> None:
@@ -69,9 +74,11 @@ class ClassifierGraph(nn.Module):
         self.encoder = model.encoder  # which is not in the model's own tree of modules
         self.inputs: tuple[str, ...] = ("signal", "positions")
         self.outputs: tuple[str, ...] = ("probabilities", "logits", "attention")
-        if "euclidean" in model.config.alignment:
+        if whitens(model.config.alignment):
             self.inputs += ("whitening",)
-        if "standardise" in model.config.alignment:
+        if model.config.component_names:
+            self.inputs += ("filters",)
+        if standardises(model.config.alignment):
             self.inputs += ("context_mean", "context_deviation")
             self.outputs += ("context",)
 
@@ -80,13 +87,17 @@ class ClassifierGraph(nn.Module):
         signal: Tensor,
         positions: Tensor,
         whitening: Tensor | None = None,
+        filters: Tensor | None = None,
         context_mean: Tensor | None = None,
         context_deviation: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """See the class and the module."""
+        given = signal.nan_to_num()
         if whitening is not None:
-            mixed = torch.matmul(whitening, signal.nan_to_num())
-            signal = torch.where(signal.isnan(), torch.nan, mixed)
+            signal = torch.where(signal.isnan(), torch.nan, torch.matmul(whitening, given))
+        if filters is not None:
+            centred = given - given.mean(-1, keepdim=True)
+            signal = torch.cat([signal, torch.matmul(filters, centred)], 1)
         context = own_context = self.encoder.embed_signal(signal)
         if context_mean is not None and context_deviation is not None:
             context = (own_context - context_mean) / context_deviation
@@ -132,9 +143,12 @@ def trace(graph: Graph, example: dict[str, Tensor], shortest: int) -> Any:
     shortest : int
         Samples of the shortest window.
     """
+    channels = torch.export.Dim("channels")
+    n_components = len(example["filters"]) if "filters" in graph.inputs else 0
     dims = {
         "batch": torch.export.Dim("batch"),
-        "channels": torch.export.Dim("channels"),
+        "channels": channels,
+        "signals": channels + n_components if n_components else channels,
         "samples": torch.export.Dim("samples", min=shortest),
     }
     shapes = {

@@ -22,6 +22,8 @@ MEANING = {
     "unknown",
     "whitening": "float32 (channels, channels): takes out what all windows of the recording share; "
     "from their covariance, see docs/export.md",
+    "filters": "float32 (components, channels): makes components of the recording's signals, which "
+    "then count as channels after the others; see docs/export.md",
     "context_mean": "float32 (channels, width): mean of the output context over all windows of the "
     "recording",
     "context_deviation": "float32 (channels, width): standard deviation of the output context over "
@@ -139,5 +141,20 @@ def describe_export(model: Model, graph: Graph) -> dict[str, Any]:
         "ch_names": names,
         "positions": places,
         "readout": model.config.readout,
+        "components": _components(model),
         **said,
+    }
+
+
+def _components(model: Any) -> dict[str, Any] | None:
+    """What ``filters`` are made for; None without components."""
+    from eegfoundation.evaluation.baselines import BANDS
+
+    config = model.config
+    if not config.component_names:
+        return None
+    return {
+        "names": config.component_names,
+        "flicker_hz": config.flicker_hz,
+        "bands": None if config.flicker_hz else [list(band) for band in BANDS],
     }

@@ -81,15 +81,18 @@ def attention(share: np.ndarray, ch_names: Sequence[str], positions: np.ndarray)
     """Share of each electrode in the decisions, over the head.
 
     Fewer than four electrodes of known position, or two in one place (as bipolar pairs can be),
-    make no map: then there are bars.
+    make no map: then there are bars. A map says what share is not on it.
 
     Parameters
     ----------
     share : ndarray, shape (n_chans,)
     ch_names : sequence of str
-    positions : ndarray, shape (n_chans, 3)
+        Components may follow the channels.
+    positions : ndarray, shape (n_chans, 3), or less where components have none
         Metres, NaN where unknown.
     """
+    missing = len(share) - len(positions)
+    positions = np.pad(positions, ((0, missing), (0, 0)), constant_values=np.nan)
     known = np.isfinite(positions).all(1)
     title = "Share in the decisions"
     with style():
@@ -127,7 +130,8 @@ def attention(share: np.ndarray, ch_names: Sequence[str], positions: np.ndarray)
             text.set(
                 size=7, va="bottom", path_effects=[withStroke(linewidth=2, foreground="white")]
             )
-        axis.set_title(title, loc="center")
+        elsewhere = "" if known.all() else f"\n(and {share[~known].sum():.0%} without a place)"
+        axis.set_title(title + elsewhere, loc="center")
         bar = figure.colorbar(image, ax=axis, aspect=25, shrink=0.8)
         bar.set_label("%")
         bar.outline.set_visible(False)

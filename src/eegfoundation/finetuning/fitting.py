@@ -99,8 +99,8 @@ def fit(
     if missing := sorted(set(range(len(trials.classes))) - set(trials.y[learned].tolist())):
         names = [trials.classes[i] for i in missing]
         raise TaskError(f"No window to learn from is of class {names}; add some, or drop it.")
-    x = aligned_signals(trials, settings.alignment)
     config = classifier_config(trials, used, encoder, settings, config)
+    x = aligned_signals(trials, config)
     if settings.strategy == "probe":
         return _fit_probe(trials, x, used, others, encoder, config)
     context = aligned_context(trials, x, encoder, settings.alignment)
@@ -146,7 +146,10 @@ def predict_trials(
 def electrode_shares(
     model: EEGFoundationForClassification, trials: Trials, index: np.ndarray | None = None
 ) -> np.ndarray:
-    """Share of each electrode in the decisions on windows, (n, n_chans); see `predict_trials`."""
+    """Share of each electrode in the decisions on windows, (n, n_chans); see `predict_trials`.
+
+    Components, if the model has some, follow the electrodes.
+    """
     return _run(model, trials, index)[1]
 
 
@@ -190,6 +193,7 @@ def classifier_config(
         "encoder_tuned": settings.tunes_encoder,
         "readout": "linear" if settings.strategy == "probe" else "fusion",
         "alignment": settings.alignment,
+        "flicker_hz": None if settings.flicker_hz is None else list(settings.flicker_hz),
         "trained": True,
     }
     if base is None:
@@ -207,11 +211,19 @@ def classifier_config(
     return DownstreamConfig(**{**kept, **decided})
 
 
-def aligned_signals(trials: Trials, alignment: str) -> np.ndarray:
-    """Signals (n, n_chans, n_times), whitened if that is asked for."""
-    from eegfoundation.evaluation.alignment import euclidean
+def aligned_signals(trials: Trials, config: DownstreamConfig) -> np.ndarray:
+    """Signals (n, n_chans, n_times) as a classifier wants them: whitened, with components."""
+    from eegfoundation.evaluation.alignment import euclidean, whitens
+    from eegfoundation.evaluation.components import components, masks_of
 
-    return euclidean(trials.x, trials.group("session")) if "euclidean" in alignment else trials.x
+    x, session = trials.x, trials.group("session")
+    if not whitens(config.alignment):
+        return x
+    whitened = euclidean(x, session)
+    if not config.component_names:
+        return whitened
+    masks = masks_of(x.shape[-1], trials.sfreq, config.flicker_hz)
+    return np.concatenate([whitened, components(x, session, masks)], axis=1)
 
 
 def aligned_context(
@@ -223,11 +235,11 @@ def aligned_context(
     cache: bool = True,
 ) -> np.ndarray:
     """Context vectors (n, n_chans, E) of signals, standardised if that is asked for."""
-    from eegfoundation.evaluation.alignment import standardise
+    from eegfoundation.evaluation.alignment import standardise, standardises
     from eegfoundation.features import context_vectors
 
     context = context_vectors(x, trials.preprocessing, encoder, cache=cache)
-    return standardise(context, trials.group("session")) if "standardise" in alignment else context
+    return standardise(context, trials.group("session")) if standardises(alignment) else context
 
 
 def _fit_probe(
@@ -322,16 +334,16 @@ def _trainable(encoder: EEGFoundationModel, settings: FinetuneSettings) -> Any:
 def _run(
     model: EEGFoundationForClassification, trials: Trials, index: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (n, n_classes) and shares of the electrodes (n, n_chans)."""
+    """Probabilities (n, n_classes) and shares of electrodes and components (n, n_chans)."""
     import torch
 
     from eegfoundation.embedding import inference
 
-    x = aligned_signals(trials, model.config.alignment)
+    x = aligned_signals(trials, model.config)
     # a tuned encoder is one of many: its vectors are not worth keeping
     cache = not model.config.encoder_tuned
     chosen = np.arange(len(trials)) if index is None else np.asarray(index, dtype=int)
-    if cache or "standardise" in model.config.alignment:
+    if cache:
         context = aligned_context(trials, x, model.encoder, model.config.alignment)[chosen]
     else:
         context = aligned_context(
@@ -350,7 +362,7 @@ def _run(
             probabilities.append(output.logits.softmax(-1).float().cpu().numpy())
             shares.append(output.attentions[0].float().cpu().numpy())
     if not probabilities:
-        n_chans = trials.x.shape[1]
+        n_chans = x.shape[1]
         return np.empty((0, model.config.num_classes), np.float32), np.empty(
             (0, n_chans), np.float32
         )

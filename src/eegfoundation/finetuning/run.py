@@ -17,6 +17,7 @@ windows as well; their scores are those of a probe that did not.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 from importlib.metadata import version
@@ -53,6 +54,7 @@ def finetune(
     data: str | None = None,
     strategy: str = "probe",
     alignment: str = "none",
+    flicker_hz: list[float] | None = None,
     split: str | None = None,
     shots: int | None = None,
     model: str = "small",
@@ -89,7 +91,10 @@ def finetune(
         head. lora: these and low-rank additions to the encoder. full: everything.
     alignment : str
         What is done to every session without labels. none; standardise: its context vectors;
-        euclidean: its signals are whitened; euclidean+standardise: both.
+        euclidean: its signals are whitened; euclidean+standardise: both; components: both, and
+        beside its channels (of a probe) what stands out of all of them in each band.
+    flicker_hz : list of float | None
+        Hz: flickers that components are of, instead of bands; default: those of the task.
     split : str | None
         Name of one of the task's splits; default: its first, else a fifth of the subjects is
         tested and a fifth of the others validates, drawn by seed.
@@ -149,6 +154,9 @@ def finetune(
     from eegfoundation.tasks import load_task, load_trials
 
     found = load_task(task, classes=classes, window=window, start=start).for_split(split, data)
+    if alignment == "components" and flicker_hz is None:
+        flickers = tuple(hz for hz in found.flicker_hz if hz)
+        settings = dataclasses.replace(settings, flicker_hz=flickers or None)
     encoder = load_encoder(model)
     trials = load_trials(found, data, encoder.preprocessing)
     fold = _fold(trials, found, shots, seed)
@@ -302,7 +310,8 @@ def _finish(
     _save(
         figures.confusion(trials.y[index], guess, trials.classes, title), folder / "confusion.png"
     )
-    _save(figures.attention(shares, trials.ch_names, trials.positions), folder / "attention.png")
+    names = [*trials.ch_names, *model.config.component_names]
+    _save(figures.attention(shares, names, trials.positions), folder / "attention.png")
     if history:
         _save(figures.curves(history), folder / "curves.png")
     run = {**run, "history": history, "scores": found}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from eegfoundation.errors import ConfigError
-from eegfoundation.evaluation.alignment import ALIGNMENTS
+from eegfoundation.evaluation.alignment import ALIGNMENTS, standardises
+from eegfoundation.evaluation.components import require_flickers
 from eegfoundation.runs import LARGEST_COUNT, LARGEST_RATE
 
 STRATEGIES = ("probe", "head", "lora", "full")
@@ -31,7 +33,11 @@ class FinetuneSettings:
     encoder's attention. "full": everything."""
     alignment: str = "none"
     """What is done to each session without labels: nothing, its context vectors standardised, its
-    signals whitened, or both. What standardises needs a frozen encoder."""
+    signals whitened, or both; "components": both, and components of the session beside its channels
+    (`eegfoundation.evaluation.components`), which a probe alone can tell apart. What standardises
+    needs a frozen encoder."""
+    flicker_hz: Sequence[float] | None = None
+    """Flickers that components are of, in Hz; None: of bands."""
     epochs: int = 30
     """Passes over the training windows at most. (The probe makes none.)"""
     patience: int = 5
@@ -79,7 +85,14 @@ class FinetuneSettings:
                 raise ConfigError(f"{name}={value}; it must be at most {LARGEST_RATE:g}.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}; it must lie between 0 and 2**32 - 1.")
-        if self.tunes_encoder and "standardise" in self.alignment:
+        require_flickers(self.flicker_hz, self.alignment)
+        if self.alignment == "components" and self.strategy != "probe":
+            raise ConfigError(
+                f"alignment='components' needs strategy='probe', found {self.strategy!r}: fusion "
+                "takes channels as a set; choose 'euclidean' with lora and full, "
+                "'euclidean+standardise' with head."
+            )
+        if self.tunes_encoder and standardises(self.alignment):
             raise ConfigError(
                 f"alignment={self.alignment!r} needs a frozen encoder, strategy={self.strategy!r} "
                 "changes it; choose alignment='euclidean', or strategy='probe' or 'head'."

@@ -23,6 +23,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
 from eegfoundation.errors import CheckpointError, ModelInputError
+from eegfoundation.evaluation.alignment import standardises
 from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
 from eegfoundation.models.readout import LinearReadout
@@ -129,14 +130,16 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         input_ids : Tensor, shape (B, C, T)
             Signal at ``preprocessing.sfreq`` (the published name of this argument stays). It is
             standardised inside; its unit matters (microvolts) only without ``embedding_data``.
-            Whatever ``config.alignment`` asks for was done before (`eegfoundation.predict` does).
+            Whatever ``config.alignment`` asks for was done before (`eegfoundation.predict` does):
+            the components ``config.component_names``, if any, are the last of the C channels.
         embedding_data : Tensor, shape (B, E) or (B, C, E) | None
             Context vectors of the window or of each channel. None: the encoder computes them.
         labels : Tensor of integers, shape (B,) | None
             Class indices, for the loss.
         positions : Tensor, shape (C, 3) or (B, C, 3) | None
             Electrode positions in metres, head frame, NaN where unknown. None: those of the
-            configuration's ``ch_names`` if the number of channels fits, else unknown.
+            configuration's ``ch_names`` if the number of channels fits, else unknown. Components
+            have none: they do not count in C here, nor in the mask.
         channel_mask : Tensor of bool, shape (C,) or (B, C) | None
             False for channels to leave out. Flat channels and channels without a usable sample or
             context are left out in any case.
@@ -157,7 +160,14 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
             raise ModelInputError(
                 f"input_ids has shape {tuple(x.shape)}; expected a signal (B, C, T) with samples."
             )
-        n_chans, n_times = x.shape[1:]
+        n_times = x.shape[-1]
+        n_components = len(self.config.component_names)
+        n_chans = x.shape[1] - n_components
+        if n_chans < 1:
+            raise ModelInputError(
+                f"input_ids has {x.shape[1]} channels; expected some, and then {n_components} "
+                "components of them: classify recordings with eegfoundation.predict."
+            )
         if (n_chans, n_times) != (self.config.num_channel, self.config.seq_len):
             logger.warning_once(
                 f"Input has {n_chans} channels and {n_times} samples; the configuration expects "
@@ -194,6 +204,7 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         context : Tensor, shape (B, C, E)
             NaN for a channel to leave out.
         positions : Tensor, shape (B, C, 3) | None
+            Without the components, as is the mask.
         channel_mask : Tensor of bool, shape (C,) or (B, C) | None
 
         Returns
@@ -206,7 +217,8 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         mask = varies & context.isfinite().all(-1)
         context = context.nan_to_num(0, 0, 0)
         if channel_mask is not None:
-            mask = mask & channel_mask.to(x.device).bool()
+            n_components = len(self.config.component_names)
+            mask = mask & F.pad(channel_mask.to(x.device).bool(), (0, n_components), value=True)
         if self.config.readout == "linear":
             return self.readout(context, positions, mask)
         pooled, attention = self.fusion(usable, context, positions, mask, self.preprocessing.sfreq)
@@ -214,7 +226,7 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
 
     def _context(self, x: Tensor, embedding: Tensor | None) -> Tensor:
         """Context vectors (B, C, E), given or computed."""
-        if embedding is None and "standardise" in self.config.alignment:
+        if embedding is None and standardises(self.config.alignment):
             raise ModelInputError(
                 "This classifier expects context vectors that were standardised within their "
                 "recording; classify recordings with eegfoundation.predict, or give embedding_data."

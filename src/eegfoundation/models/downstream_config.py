@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from eegfoundation.errors import ConfigError
+from eegfoundation.evaluation.alignment import ALIGNMENTS, standardises
+from eegfoundation.evaluation.components import component_names, require_flickers
 from eegfoundation.models.strict_config import StrictConfig
 from eegfoundation.preprocessing import Preprocessing
 
 READOUTS = ("fusion", "linear")
-ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise")
 
 #: Keys of the published JSON files.
 PUBLISHED_KEYS = (
@@ -21,7 +22,7 @@ PUBLISHED_KEYS = (
 #: Keys that they have no place for: these travel inside the .pth.
 EXTRA_KEYS = (
     *("class_names", "ch_names", "encoder", "encoder_sha256", "encoder_tuned", "readout"),
-    *("alignment", "preprocessing", "trained", "trained_on", "simulated"),
+    *("alignment", "flicker_hz", "preprocessing", "trained", "trained_on", "simulated"),
 )
 
 
@@ -59,9 +60,12 @@ class DownstreamConfig(StrictConfig):
     readout : {"fusion", "linear"}
         Spatial fusion with a head, or one linear layer on the context vectors of the electrodes
         ``ch_names`` (`eegfoundation.models.readout`).
-    alignment : {"none", "standardise", "euclidean", "euclidean+standardise"}
+    alignment : {"none", "standardise", "euclidean", "euclidean+standardise", "components"}
         What has to be done to each recording before the classifier sees it: nothing, its context
-        vectors standardised, or its signals whitened (`eegfoundation.evaluation.alignment`).
+        vectors standardised, its signals whitened, or both, with components beside the channels
+        (`eegfoundation.evaluation.alignment`).
+    flicker_hz : list of float | None
+        Flickers that components are of, in Hz; None: of bands.
     preprocessing : dict | None
         Settings of `Preprocessing` for the signal; None means its defaults.
     trained : bool
@@ -94,6 +98,7 @@ class DownstreamConfig(StrictConfig):
     encoder_tuned: bool = False
     readout: str = "fusion"
     alignment: str = "none"
+    flicker_hz: list[float] | None = None
     preprocessing: dict[str, Any] = None  # type: ignore[assignment]
     trained: bool = False
     trained_on: str | None = None
@@ -113,7 +118,13 @@ class DownstreamConfig(StrictConfig):
         for name, choices in (("readout", READOUTS), ("alignment", ALIGNMENTS)):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name}={getattr(self, name)!r}; choose one of {choices}.")
-        if self.encoder_tuned and "standardise" in self.alignment:
+        if self.alignment == "components" and self.readout != "linear":
+            raise ConfigError(
+                f"alignment='components' needs readout='linear', found {self.readout!r}; choose "
+                "another alignment."
+            )
+        require_flickers(self.flicker_hz, self.alignment)
+        if self.encoder_tuned and standardises(self.alignment):
             raise ConfigError(
                 "alignment='standardise' needs an encoder that stays as it is; choose 'euclidean' "
                 "or 'none' where encoder_tuned is true."
@@ -126,3 +137,8 @@ class DownstreamConfig(StrictConfig):
                 raise ConfigError(f"{name}={names!r}; a list of names is needed.")
             if len(names) != expected:
                 raise ConfigError(f"{name} has {len(names)} entries; {expected} are expected.")
+
+    @property
+    def component_names(self) -> list[str]:
+        """Of the components that come after the channels; empty without any."""
+        return component_names(self.flicker_hz) if self.alignment == "components" else []

@@ -4,10 +4,12 @@ What a linear probe learned, as a model. It needs few labels and hides nothing: 
 contribution to a decision is a number. The trade-off is that its weights belong to the electrodes
 that it was fitted on. Each of them is read from the nearest electrode of a recording, `REACH` away
 at most, and counts as the average of the training windows where there is none: a recording with
-other electrodes gets an answer from those that it shares.
+other electrodes gets an answer from those that it shares. Components
+(`eegfoundation.evaluation.components`) are no electrodes: they come after the channels, always the
+same ones in the same order.
 
-Shape legend: B batch, C channels of the recording, R electrodes of the readout, E context width,
-K classes.
+Shape legend: B batch, C channels of the recording and components, R electrodes of the readout and
+components, E context width, K classes.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ REACH = 0.04
 class LinearReadout(nn.Module):
     """Context vectors of all electrodes -> logits, ``((context - mean) * scale) @ weight + bias``.
 
-    ``electrodes``, (R, 3) metres, is where the readout's electrodes are; NaN where unknown.
+    ``electrodes``, (R less components, 3) metres, is where its electrodes are; NaN where unknown.
     """
 
     mean: Tensor
@@ -37,10 +39,12 @@ class LinearReadout(nn.Module):
     def __init__(self, config: DownstreamConfig) -> None:
         super().__init__()
         n_chans, width, n_classes = config.num_channel, config.embedding_dim, config.num_classes
-        self.weight = nn.Parameter(torch.zeros(n_chans, width, n_classes))
+        self.n_components = len(config.component_names)
+        n_signals = n_chans + self.n_components
+        self.weight = nn.Parameter(torch.zeros(n_signals, width, n_classes))
         self.bias = nn.Parameter(torch.zeros(n_classes))
-        self.register_buffer("mean", torch.zeros(n_chans, width))
-        self.register_buffer("scale", torch.ones(n_chans, width))
+        self.register_buffer("mean", torch.zeros(n_signals, width))
+        self.register_buffer("scale", torch.ones(n_signals, width))
         known = torch.full((n_chans, 3), torch.nan)
         if config.ch_names is not None:
             known = torch.from_numpy(standard_positions(config.ch_names)).to(known.dtype)
@@ -54,7 +58,7 @@ class LinearReadout(nn.Module):
         Parameters
         ----------
         context : Tensor, shape (B, C, E)
-        positions : Tensor, shape (B, C, 3) | None
+        positions : Tensor, shape (B, C less components, 3) | None
             Metres in the head frame, NaN where unknown. None: the readout's own electrodes, in
             their order.
         channel_mask : Tensor of bool, shape (B, C)
@@ -88,11 +92,12 @@ class LinearReadout(nn.Module):
 
         An exported graph cannot raise: there, the caller has to see that none is found.
         """
-        batch, n_chans = shape
+        batch, n_chans = shape[0], shape[1] - self.n_components
         n_electrodes = len(self.electrodes)
         device = self.electrodes.device
+        mixed = n_chans + torch.arange(self.n_components, device=device).expand(batch, -1)
         if positions is None and n_chans == n_electrodes:
-            order = torch.arange(n_electrodes, device=device).expand(batch, -1)
+            order = torch.arange(shape[1], device=device).expand(batch, -1)
             return order, torch.ones_like(order, dtype=torch.bool)
         if positions is None:
             raise ModelInputError(
@@ -119,4 +124,4 @@ class LinearReadout(nn.Module):
                 f"{n_electrodes} electrodes that this classifier reads; give channels of known "
                 "position over the same part of the head."
             )
-        return nearest, found
+        return torch.cat([nearest, mixed], 1), torch.cat([found, mixed >= 0], 1)

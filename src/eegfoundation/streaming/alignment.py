@@ -2,10 +2,10 @@
 
 Offline, a classifier that was trained on aligned recordings looks at all windows of a recording
 before it decides on the first (`eegfoundation.prediction`). In a stream, the first minute is looked
-at and nothing is predicted. Then *euclidean* whitens with the covariance of that minute, for good;
-*standardise* goes on learning: its mean and deviation are those of all windows so far. Only windows
-that do not overlap count, as offline. The first predictions of a session are therefore less sure
-than later ones.
+at and nothing is predicted. Then *euclidean* whitens with the covariance of that minute, and
+*components* are those of that minute, for good; *standardise* goes on learning: its mean and
+deviation are those of all windows so far. Only windows that do not overlap count, as offline. The
+first predictions of a session are therefore less sure than later ones.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eegfoundation.errors import ConfigError
+from eegfoundation.evaluation.alignment import standardises, whitens
+from eegfoundation.recording_alignment import Moments, SignalAlignment
 
 if TYPE_CHECKING:
     import torch
 
-    from eegfoundation.models import EEGFoundationModel
+    from eegfoundation.models import DownstreamConfig, EEGFoundationModel
 
 
 class CausalAlignment:
@@ -27,8 +29,8 @@ class CausalAlignment:
 
     Parameters
     ----------
-    kind : str
-        Of `eegfoundation.evaluation.alignment.ALIGNMENTS`.
+    config : DownstreamConfig
+        Of the classifier: what it wants.
     encoder : EEGFoundationModel
         Gives the context vectors that are standardised.
     calibration : float
@@ -43,19 +45,24 @@ class CausalAlignment:
     """
 
     def __init__(
-        self, kind: str, encoder: EEGFoundationModel, calibration: float, sfreq: float
+        self,
+        config: DownstreamConfig,
+        encoder: EEGFoundationModel,
+        calibration: float,
+        sfreq: float,
     ) -> None:
         if not 0 < calibration < float("inf"):
             raise ConfigError(f"calibration must be a positive time, found {calibration!r} s.")
         self.calibration = calibration
-        self.whitens, self.standardises = "euclidean" in kind, "standardise" in kind
+        self.whitens = whitens(config.alignment)
+        self.standardises = standardises(config.alignment)
         self._encoder = encoder
+        self._sfreq = sfreq
         self._n_wanted = calibration * sfreq
         self._windows: list[np.ndarray] = []  # of the calibration
         self._n_samples = 0
         self._observed: int | None = None  # where the last window that counted ended
-        self._root: np.ndarray | None = None
-        self._sums: torch.Tensor | None = None  # (3, C, E): count, sum, sum of squares
+        self._signal, self._moments = SignalAlignment(config), Moments()
 
     @property
     def seconds_left(self) -> float:
@@ -75,8 +82,8 @@ class CausalAlignment:
         Returns
         -------
         aligned : tuple of ndarray (n_chans, n_times) and Tensor (1, n_chans, E) | None
-            Signal and context vectors (None: the model is to compute them); None instead of both
-            during the calibration.
+            Signal and context vectors (None: the model is to compute them), of components too;
+            None instead of both during the calibration.
         """
         counts = self._observed is None or n_seen - self._observed >= x.shape[1]
         self._observed = n_seen if counts else self._observed
@@ -87,53 +94,27 @@ class CausalAlignment:
                 if self._n_samples >= self._n_wanted and len(self._windows) > 1:
                     self._finish()
             return None
-        signal = self._whitened(x)
+        signal = self._signal(x[None])
         if not self.standardises:
-            return signal, None
+            return signal[0], None
         context = self._context(signal)
         if counts:
-            self._add(context)
-        assert self._sums is not None
-        count, total, squares = self._sums
-        mean = total / count.clamp(min=1)
-        deviation = (squares / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt() + 1e-6
-        return signal, ((context - mean) / deviation).float()[None]
+            self._moments.add(context)
+        return signal[0], self._moments.standardised(context)
 
     def _finish(self) -> None:
-        """End of the calibration: whitening, then the statistics of what it leaves."""
-        from eegfoundation.evaluation.alignment import whitening
-
-        if self.whitens:
-            n_chans = len(self._windows[0])
-            flat = np.nan_to_num(np.hstack(self._windows)).astype(np.float64)
-            covariance = flat @ flat.T
-            present = np.flatnonzero(np.diag(covariance))
-            self._root = np.zeros((n_chans, n_chans))
-            if len(present):
-                inner = np.ix_(present, present)
-                self._root[inner] = whitening(covariance[inner])
-        if self.standardises:
-            for window in self._windows:
-                self._add(self._context(self._whitened(window)))
+        """End of the calibration: what mixes channels, then the statistics of what it leaves."""
+        windows = np.stack(self._windows)
         self._windows = []
-
-    def _whitened(self, x: np.ndarray) -> np.ndarray:
-        if self._root is None:
-            return x
-        mixed = self._root.astype(np.float32) @ np.nan_to_num(x)
-        return np.where(np.isnan(x), np.float32(np.nan), mixed)
+        self._signal.add(windows, self._sfreq)
+        self._signal.finish()
+        if self.standardises:
+            for window in windows:
+                self._moments.add(self._context(self._signal(window[None])))
 
     def _context(self, x: np.ndarray) -> torch.Tensor:
-        """Context vectors (C, E) in float64."""
+        """Context vectors (1, C, E) in float64."""
         import torch
 
         device = self._encoder.device
         return self._encoder.embed_signal(torch.from_numpy(x).to(device)).double()
-
-    def _add(self, context: torch.Tensor) -> None:
-        import torch
-
-        known = context.isfinite()
-        x = context.nan_to_num(0.0)
-        new = torch.stack([known.double(), x, x.square()])
-        self._sums = new if self._sums is None else self._sums + new

@@ -83,9 +83,9 @@ class Decoder:
             self.classes = class_names(model)
             self.names = [f"p_{name}" for name in self.classes]
             self._encoder = in_type(model.encoder.to(model.device), self.dtype)
-            kind, sfreq = model.config.alignment, model.preprocessing.sfreq
-            if kind != "none":
-                self.alignment = CausalAlignment(kind, self._encoder, calibration, sfreq)
+            config, sfreq = model.config, model.preprocessing.sfreq
+            if config.alignment != "none":
+                self.alignment = CausalAlignment(config, self._encoder, calibration, sfreq)
         else:
             self._encoder = in_type(model, self.dtype)
             self.names = [f"e{i:03d}" for i in range(model.config.context_size)]
