@@ -123,7 +123,7 @@ def attention(share: np.ndarray, ch_names: Sequence[str], positions: np.ndarray)
             contours=0,
             sensors=True,
             outlines=None,
-            extrapolate="head",
+            extrapolate="local",  # nothing was measured beyond the electrodes
         )
         image.set_clip_path(Circle((0, 0), 1, transform=axis.transData))
         for text in axis.texts:

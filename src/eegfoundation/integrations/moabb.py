@@ -65,7 +65,7 @@ def pipelines(
     --------
     >>> from eegfoundation.integrations.moabb import pipelines
     >>> list(pipelines(twin=False))
-    ['EEGFoundation', 'EEGFoundation, standardise', 'EEGFoundation, euclidean']
+    ['EEGFoundation', 'EEGFoundation, standardise', 'EEGFoundation, euclidean+standardise']
     """
     from sklearn.pipeline import make_pipeline
 
