@@ -291,9 +291,10 @@ class TestClassifier:
         np.testing.assert_allclose(empty.sum(), 1)
 
     @pytest.mark.parametrize("alignment", ["standardise", "euclidean", "components"])
-    def test_alignment_is_within_a_session(self, classifier, data, alignment):
+    @pytest.mark.parametrize("strategy", ["probe", "probe+covariance"])
+    def test_alignment_is_within_a_session(self, classifier, data, alignment, strategy):
         x, y, groups = data
-        classifier.set_params(alignment=alignment).fit(x, y, groups=groups)
+        classifier.set_params(alignment=alignment, strategy=strategy).fit(x, y, groups=groups)
         together = classifier.predict_proba(x, sessions=groups)
         apart = [classifier.predict_proba(x[groups == one]) for one in (0, 1)]
         np.testing.assert_allclose(together, np.concatenate(apart), atol=1e-6)

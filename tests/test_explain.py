@@ -153,6 +153,16 @@ def test_components_are_explained_beside_the_electrodes(few, encoder):
     plot_topomaps(found)  # of what has a place
 
 
+def test_of_covariance_the_encoder_s_part_is_explained(few, encoder):
+    everything = np.arange(len(few))
+    settings = FinetuneSettings(strategy="probe+covariance")
+    model = fit(few, everything, everything[:0], encoder, settings)
+    alone = fit(few, everything, everything[:0], encoder)
+    np.testing.assert_allclose(attention(model, few).values, attention(alone, few).values)
+    drops = occlusion(model, few, by="channel").values
+    np.testing.assert_allclose(drops, occlusion(alone, few, by="channel").values / 2, atol=1e-5)
+
+
 def test_band_stop_takes_out_a_band_and_keeps_gaps():
     t = np.arange(800) / 200
     slow, mu = np.sin(2 * np.pi * 3 * t), np.sin(2 * np.pi * 10.5 * t)

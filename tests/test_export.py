@@ -327,3 +327,15 @@ def test_shipped_classifiers(weights, config, recording, tmp_path):
     assert_close(
         files.run_onnx(path)({"signal": x, "positions": positions}), {"logits": expected.logits}
     )
+
+
+def test_what_no_graph_computes_is_refused(encoder, encoder_folder, folder):
+    model = classifier(encoder, encoder_folder, readout="linear", covariance=True)
+    save_downstream_model(model, folder / "both.pth", folder / "both.json")
+    with pytest.raises(ConfigError, match="export a classifier of strategy='probe'"):
+        export_model(
+            str(folder / "both.pth"),
+            folder / "both.onnx",
+            classifier_config=str(folder / "both.json"),
+        )
+    assert not (folder / "both.onnx").exists()

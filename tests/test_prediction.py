@@ -241,19 +241,24 @@ def aligned_trials(source, model):
     )
 
 
-def of_kind(encoder, alignment, readout):
+def of_kind(encoder, alignment, readout, **more):
     config = DownstreamConfig(
         **{**PUBLISHED, "num_channel": 3},
         class_names=CLASSES,
         ch_names=THREE["ch_names"],
         alignment=alignment,
         readout=readout,
+        **more,
     )
     torch.manual_seed(1)
     model = EEGFoundationForClassification(config).eval()
     if readout == "linear":
         with torch.no_grad():
             model.readout.weight.normal_(0, 0.1)
+            if config.covariance:
+                model.covariance.weight.normal_(0, 0.3)
+                for band in model.covariance.reference:
+                    band.copy_(20 * torch.eye(3))
     model.attach_encoder(encoder)
     return model
 
@@ -290,6 +295,34 @@ def test_a_recording_is_aligned_as_in_training(encoder, alignment, readout, monk
     assert table.attrs["history"]["classifier"]["alignment"] == alignment
     assert list(table.attrs["attention"]) == THREE["ch_names"] + model.config.component_names
     assert "alignment" not in unaligned.attrs["history"]
+
+
+@pytest.mark.parametrize("flicker_hz", [None, [8.0, 10.0]])
+@pytest.mark.parametrize("alignment", ["none", "standardise", "components"])
+def test_covariance_is_measured_as_in_training(
+    encoder, alignment, flicker_hz, monkeypatch, tmp_path
+):
+    from eegfoundation import covariance
+    from eegfoundation.finetuning.fitting import predict_trials
+
+    monkeypatch.setenv("EEGFOUNDATION_CACHE", str(tmp_path))
+    monkeypatch.setattr(covariance, "MAX_WINDOWS", 21)
+    model = of_kind(encoder, alignment, "linear", covariance=True, flicker_hz=flicker_hz)
+    without = of_kind(encoder, alignment, "linear") if flicker_hz is None else None
+    x = waves(200, duration=130) * np.array([1, 2, 3])[:, None]
+    x += np.random.default_rng(0).normal(0, 5, x.shape)
+    x[1, 5000:5100] = np.nan
+    source = read_recording(x, **THREE)
+    table = predict(source, model)
+    expected = predict_trials(model, aligned_trials(source, model))
+    np.testing.assert_allclose(probabilities(table), expected, atol=1e-3)
+    if without is not None:
+        assert np.abs(probabilities(predict(source, without)) - expected).max() > 1e-2
+    order = [2, 0, 1]
+    names = [THREE["ch_names"][i] for i in order]
+    turned = predict(x[order], model, sfreq=200, ch_names=names)
+    # components and whitening are of the order's own rounding
+    np.testing.assert_allclose(probabilities(turned), expected, atol=2e-2)
 
 
 @pytest.mark.parametrize(

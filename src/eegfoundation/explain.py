@@ -12,7 +12,8 @@ Two views, both one value per class and electrode:
 Trade-off: a signal without its alpha is like nothing that the model has seen, so an occlusion says
 what the model makes of it, not what the brain would. Bands are taken out of single electrodes after
 re-referencing; with Euclidean alignment, out of the aligned channels. Components of a recording
-count as further electrodes, without a place on the head.
+count as further electrodes, without a place on the head. Of a `probe+covariance` it is the
+encoder's part that is explained: what covariance says stays as it is.
 
 Shape legend: n windows, C channels, T samples, E context width, K classes, F bands.
 """
@@ -178,6 +179,7 @@ class _Reader:
     """A model and the windows that it is asked about, aligned as it wants them."""
 
     def __init__(self, model: EEGFoundationForClassification, trials: Trials) -> None:
+        from eegfoundation.covariance import features_of_trials
         from eegfoundation.evaluation.alignment import standardises
         from eegfoundation.finetuning.fitting import aligned_signals
 
@@ -193,6 +195,7 @@ class _Reader:
                 self.moments.append((part.mean(0).filled(0), part.std(0).filled(0) + 1e-6))
             clean = self._standardised(clean)
         self.context = clean
+        self.together = features_of_trials(model, trials) if model.config.covariance else None
 
     def encode(self, x: np.ndarray, label: str) -> np.ndarray:
         """Context vectors (n, C, E) of the windows or of what is left of them."""
@@ -216,7 +219,10 @@ class _Reader:
             for first in range(0, len(x), _BATCH):
                 part = slice(first, first + _BATCH)
                 signal, vectors = (torch.from_numpy(a[part]).to(model.device) for a in (x, context))
-                logits = model(signal, vectors, positions=positions).logits
+                together = None if self.together is None else self.together[part]
+                logits = model(
+                    signal, vectors, positions=positions, covariance_data=together
+                ).logits
                 parts.append(logits.softmax(-1).double().cpu().numpy())
         return np.concatenate(parts)
 

@@ -88,13 +88,11 @@ def predict(
     tables = []
     shares = []
     with inference(model):
-        align = alignment_of(model, recording, window, overlap, progress)
+        inputs_of = alignment_of(model, recording, window, overlap, progress)
         for block in watch_windows(recording, window, overlap, block=60.0, progress=progress):
             usable = block.quality > 0
-            signal, context = align(block)
             output = model(
-                signal.to(model.device),
-                context,
+                **inputs_of(block),
                 positions=positions,
                 channel_mask=torch.from_numpy(usable),
             )

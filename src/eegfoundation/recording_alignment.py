@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.covariance import CovarianceFeatures, spread
 from eegfoundation.evaluation.alignment import standardises, whitening, whitens
 from eegfoundation.evaluation.components import SpectralSums, masks_of, mixed
 
@@ -114,11 +115,11 @@ def alignment_of(
     window: float,
     overlap: float,
     progress: bool | None,
-) -> Callable[[Windows], tuple[Tensor, Tensor | None]]:
-    """Look at the whole recording if the model asks for it; give what aligns a block.
+) -> Callable[[Windows], dict[str, Tensor]]:
+    """Look at the whole recording if the model asks for it; give what makes input of a block.
 
-    That is a function to signals (n, C, T) and context vectors (n, C, E): None if the model is to
-    compute them. Components are among the C.
+    That is a function to ``input_ids`` (n, C, T), components among the C; ``embedding_data``
+    (n, C, E), unless the model is to compute it; and ``covariance_data`` (n, d), if it wants some.
     """
     import torch
     from tqdm import tqdm
@@ -127,15 +128,34 @@ def alignment_of(
     from eegfoundation.windows import iter_windows, n_windows
 
     kind = model.config.alignment
+    signal, moments = SignalAlignment(model.config), Moments()
+    together = None
+    if model.config.covariance:
+        together = CovarianceFeatures(model, recording.positions)
+    encoder = model.encoder.to(model.device)
+
+    def context(x: np.ndarray) -> Tensor:
+        return encoder.embed_signal(torch.from_numpy(x).to(model.device, encoder.dtype)).double()
+
+    def inputs(block: Windows) -> dict[str, Tensor]:
+        x = signal(_usable(block))
+        found = {"input_ids": torch.from_numpy(x).to(model.device)}
+        if standardises(kind):
+            found["embedding_data"] = moments.standardised(context(x))
+        if together is not None:
+            found["covariance_data"] = together(_usable(block))
+        return found
+
     if kind == "none":
-        return lambda block: (torch.from_numpy(block.data), None)
+        return inputs
     count = n_windows(recording, window, overlap)
     if count < 2:
         raise ModelInputError(
             f"{recording.name} gives a single window; this classifier aligns a recording by its "
             f"windows (alignment={kind!r}) and needs at least two: give more of it."
         )
-    passes = whitens(kind) + standardises(kind)
+    mixes = signal.whitens or together is not None
+    passes = mixes + standardises(kind)
     recording.history["alignment"] = {
         "kind": kind,
         "n_windows": count,
@@ -146,35 +166,26 @@ def alignment_of(
 
         def watched() -> Iterator[np.ndarray]:
             for block in iter_windows(recording, window, overlap, block=60.0):
-                yield usable(block)
+                yield _usable(block)
                 bar.update(len(block.times))
 
-        signal, moments = SignalAlignment(model.config), Moments()
-
-        def usable(block: Windows) -> np.ndarray:
-            """Without bad channels, where channels are mixed."""
-            if not signal.whitens:
-                return block.data
-            return np.where(block.quality[..., None] > 0, block.data, np.float32(np.nan))
-
-        if signal.whitens:
+        if mixes:
+            counted, first = spread(count), 0
             for x in watched():
                 signal.add(x, recording.sfreq)
+                own = counted[(counted >= first) & (counted < first + len(x))] - first
+                if together is not None and len(own):
+                    together.add(x[own])
+                first += len(x)
             signal.finish()
-        if not standardises(kind):
-            return lambda block: (torch.from_numpy(signal(usable(block))), None)
-        encoder = model.encoder.to(model.device)
+            if together is not None:
+                together.finish()
+        if standardises(kind):
+            for x in watched():
+                moments.add(context(signal(x)))
+    return inputs
 
-        def context(x: np.ndarray) -> Tensor:
-            return encoder.embed_signal(
-                torch.from_numpy(x).to(model.device, encoder.dtype)
-            ).double()
 
-        for x in watched():
-            moments.add(context(signal(x)))
-
-    def aligned(block: Windows) -> tuple[Tensor, Tensor]:
-        x = signal(usable(block))
-        return torch.from_numpy(x), moments.standardised(context(x))
-
-    return aligned
+def _usable(block: Windows) -> np.ndarray:
+    """Windows without what cannot be used: NaN in bad channels."""
+    return np.where(block.quality[..., None] > 0, block.data, np.float32(np.nan))

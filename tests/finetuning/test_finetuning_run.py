@@ -85,6 +85,8 @@ def weights(out):
         ("probe", "none"),
         ("probe", "euclidean"),
         ("probe", "components"),
+        ("probe+covariance", "none"),
+        ("probe+covariance", "components"),
         ("head", "standardise"),
         ("lora", "none"),
     ],
@@ -98,7 +100,7 @@ def test_from_a_table_to_predictions_of_a_new_recording(
     folder = tmp_path / "run"
     assert out[-1].startswith(f"{folder / 'own_model.pth'}: balanced accuracy validation ")
     assert {path.name for path in folder.iterdir()} == FILES | (
-        set() if strategy == "probe" else {"curves.png"}
+        set() if strategy.startswith("probe") else {"curves.png"}
     )
 
     run = json.loads((folder / "run.json").read_text())
@@ -114,7 +116,7 @@ def test_from_a_table_to_predictions_of_a_new_recording(
     assert set(run["scores"]) == {"validation", "test"}
     assert run["scores"]["test"]["balanced_accuracy"] > 0.6
     assert {"balanced_accuracy", "kappa", "auroc"} <= set(run["scores"]["validation"])
-    assert len(run["history"]) == (0 if strategy == "probe" else 6)
+    assert len(run["history"]) == (0 if strategy.startswith("probe") else 6)
 
     pair = folder / "own_model.pth", folder / "own_config.json"
     model = load_downstream_model(*pair)  # any warning would be an error

@@ -7,7 +7,7 @@ from eegfoundation.finetuning.settings import FinetuneSettings
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strategy": "all"}, r"strategy='all'; choose one of \('probe', 'head', 'lora', 'full'\)"),
+        ({"strategy": "all"}, r"strategy='all'; choose one of \('probe', 'probe\+covariance', "),
         ({"alignment": "riemann"}, "alignment='riemann'; choose one of"),
         ({"monitor": "accuracy"}, "monitor='accuracy'; choose one of"),
         ({"epochs": 0}, "epochs=0; it must be at least 1"),
@@ -27,7 +27,7 @@ from eegfoundation.finetuning.settings import FinetuneSettings
         ({"strategy": "lora", "alignment": "standardise"}, "needs a frozen encoder"),
         ({"strategy": "full", "alignment": "standardise"}, "'full' changes it"),
         ({"strategy": "head", "alignment": "components"}, "needs strategy='probe', found 'head'"),
-        ({"flicker_hz": [13.0]}, "found alignment='none'; leave it out"),
+        ({"flicker_hz": [13.0]}, "found neither; leave it out"),
         ({"alignment": "components", "flicker_hz": [99.0]}, "from 1 to 45 Hz is needed"),
         ({"strategy": "probe", "augmentation": True}, "no use for augmentation"),
     ],

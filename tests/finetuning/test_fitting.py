@@ -9,7 +9,14 @@ import torch
 
 from eegfoundation import load_downstream_model
 from eegfoundation.errors import CheckpointError, TaskError
-from eegfoundation.evaluation.alignment import euclidean, standardise
+from eegfoundation.evaluation.alignment import euclidean, recentre, standardise
+from eegfoundation.evaluation.baselines import (
+    BANDS,
+    band_pass,
+    canonical_correlations,
+    covariances,
+    tangent_features,
+)
 from eegfoundation.evaluation.components import components, masks_of
 from eegfoundation.features import context_vectors
 from eegfoundation.finetuning.fitting import electrode_shares, fit, predict_trials
@@ -60,6 +67,34 @@ def test_a_probe_of_components_reads_channels_and_components(trials, fold, encod
     shares = electrode_shares(model, trials, test)
     assert shares.shape == (len(test), len(trials.ch_names) + len(model.config.component_names))
     assert shares[:, -1].max() > 0
+
+
+@pytest.mark.parametrize("flicker_hz", [None, [10.0, 13.0]])
+@pytest.mark.parametrize("alignment", ["none", "standardise"])
+def test_covariance_is_a_second_probe_that_is_averaged(
+    trials, fold, encoder, alignment, flicker_hz
+):
+    train, validation, test = fold
+    chosen = settings("probe+covariance", alignment=alignment, flicker_hz=flicker_hz)
+    model = fit(trials, train, validation, encoder, chosen)
+    alone = fit(trials, train, validation, encoder, settings("probe", alignment=alignment))
+    used, group = np.concatenate([train, validation]), trials.group("session")
+    if flicker_hz:
+        found = canonical_correlations(
+            trials.x, trials.sfreq, flicker_hz, trials.preprocessing.lowpass
+        )
+        features = found if alignment == "none" else standardise(found, group)
+    else:
+        features = []
+        for band in BANDS:
+            matrices = covariances(band_pass(trials.x, trials.sfreq, *band))
+            matrices = matrices if alignment == "none" else recentre(matrices, group)
+            features.append(tangent_features(matrices, used))
+        features = np.hstack(features)
+    second = fit_probe(features[used], trials.y[used], trials.subject[used], 2)
+    expected = predict_trials(alone, trials, test), np.exp(second.predict_log_proba(features[test]))
+    np.testing.assert_allclose(predict_trials(model, trials, test), np.mean(expected, 0), atol=1e-3)
+    assert np.abs(expected[0] - expected[1]).max() > 0.01
 
 
 def test_a_probe_learns_what_there_is_to_learn(trials, fold, encoder):

@@ -386,6 +386,30 @@ def test_components_need_a_readout_that_tells_them_apart():
         downstream_config(flicker_hz=[13.0])
 
 
+def test_what_covariance_says_is_averaged_and_never_left_out():
+    model = classifier(embedding_dim=128, readout="linear", covariance=True, flicker_hz=[8.0, 13.0])
+    plain = classifier(embedding_dim=128, readout="linear")
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if "covariance" not in k})
+    x, e, measured = normal(3, 5, 200), normal(3, 5, 128), normal(3, 2)
+    with torch.no_grad():
+        found = model(x, e, covariance_data=measured).logits.exp()
+        other = model.covariance(measured).softmax(-1)
+        expected = (plain(x, e).logits.softmax(-1) + other) / 2
+    assert distance(found, expected) < 1e-5
+    with pytest.raises(ModelInputError, match="found none, this classifier expects some"):
+        model(x, e)
+    with pytest.raises(ModelInputError, match="found some, this classifier expects none"):
+        plain(x, e, covariance_data=measured)
+    with pytest.raises(ModelInputError, match=r"covariance_data has shape \(3, 3\)"):
+        model(x, e, covariance_data=normal(3, 3))
+    unknown = model(x, e, covariance_data=torch.full((3, 2), torch.nan)).logits
+    mean = model(x, e, covariance_data=model.covariance.mean.expand(3, -1)).logits
+    assert distance(unknown, mean) < 1e-6
+    for wrong in ({"readout": "fusion"}, {"covariance": 1}):
+        with pytest.raises(ConfigError, match="covariance="):
+            downstream_config(**{"readout": "linear", "covariance": True, **wrong})
+
+
 def test_the_configured_encoder_is_loaded_on_first_use(tmp_path, encoder):
     trained = scramble(EEGFoundationModel(tiny_config(trained=True)))
     trained.save_pretrained(tmp_path)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from stream_helpers import NAMES, recorded, signal
 
+from eegfoundation.covariance import CovarianceFeatures
 from eegfoundation.embedding import inference
 from eegfoundation.errors import ConfigError, ModelInputError
 from eegfoundation.evaluation.alignment import (
@@ -105,6 +106,34 @@ def test_alignment_is_that_of_all_windows_so_far(classifier, encoder, kind):
             context = torch.from_numpy(standardise(context, np.zeros(10))[-1:]).float()
         logits = model(
             torch.from_numpy(data[-1:]), context, positions=torch.from_numpy(recording.positions)
+        ).logits
+    np.testing.assert_allclose(rows[-1].values, logits.softmax(-1)[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("alignment", ["none", "standardise"])
+def test_covariance_is_centred_by_the_calibration(classifier, encoder, alignment):
+    model = classifier(alignment=alignment, ch_names=NAMES, readout="linear", covariance=True)
+    with torch.no_grad():
+        model.readout.weight.normal_(0, 0.1)
+        model.covariance.weight.normal_(0, 0.3)
+        model.covariance.reference.copy_(100 * torch.eye(7))
+    x = signal(7, 250.0, 21.0)
+    rows = rows_of(model, x, every=2.0, calibration=8.0)
+    recording, windows = windows_of(model, x, every=2.0)
+    data = np.stack([window.data for window in windows])
+    together = CovarianceFeatures(model, recording.positions)
+    if alignment != "none":
+        together.add(data[:4])
+        together.finish()
+    with inference(model):
+        context = encoder.embed_signal(torch.from_numpy(data))
+        if alignment != "none":
+            context = torch.from_numpy(standardise(context.double().numpy(), np.zeros(10))).float()
+        logits = model(
+            torch.from_numpy(data[-1:]),
+            context[-1:],
+            positions=torch.from_numpy(recording.positions),
+            covariance_data=together(data[-1:]),
         ).logits
     np.testing.assert_allclose(rows[-1].values, logits.softmax(-1)[0], atol=2e-3)
 

@@ -27,10 +27,11 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
     ----------
     model : str | Path | EEGFoundationModel
         An encoder, or what `load_encoder` takes.
-    strategy : {"probe", "head", "lora", "full"}
+    strategy : {"probe", "probe+covariance", "head", "lora", "full"}
         What is learned, see `eegfoundation.finetuning.settings.FinetuneSettings`: a logistic
-        regression on frozen features (seconds), fusion and head (minutes on a laptop), these and
-        additions to the encoder's attention, or everything.
+        regression on frozen features (seconds), beside it another one on how channels go together
+        (best where that matters, as in motor imagery and SSVEP), fusion and head (minutes on a
+        laptop), these and additions to the encoder's attention, or everything.
     alignment : {"none", "standardise", "euclidean", "euclidean+standardise", "components"}
         What is done to each recording without labels: its features standardised, its signals
         whitened, both, or both and (in a probe) beside its channels those mixtures of them in which
@@ -38,7 +39,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         `predict` count as one recording, unless `sessions` or the epochs' metadata say otherwise:
         with alignment, a prediction depends on what it is predicted together with.
     flicker_hz : sequence of float | None
-        Hz: flickers that components are of (SSVEP), instead of bands.
+        Hz: flickers for components and covariance (SSVEP), instead of bands.
     self_training : bool
         Let samples without a label teach the probe too: those of label -1, as in
         `sklearn.semi_supervised`, or "" where labels are texts. Worth most where labels are few.
@@ -207,7 +208,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         known = labelled[samples.sample]
         train, others = np.flatnonzero(known), np.flatnonzero(~known)
         validation = train[:0]
-        if self.strategy != "probe" and not len(others):
+        if not settings.probes and not len(others):
             train, validation = _split(trials, samples, self.validation, settings.seed)
         self.model_ = fit(trials, train, validation, encoder, settings, unlabelled=others)
         return self

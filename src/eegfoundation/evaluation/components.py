@@ -75,14 +75,14 @@ def component_names(flicker_hz: Sequence[float] | None) -> list[str]:
     return [f"{part}, component {i + 1}" for part in parts for i in range(N_COMPONENTS)]
 
 
-def require_flickers(flicker_hz: Any, alignment: str) -> None:
-    """Raise `ConfigError` unless these are flickers (Hz) that components can be of, or None."""
+def require_flickers(flicker_hz: Any, alignment: str, *, covariance: bool) -> None:
+    """Raise `ConfigError` unless these are flickers (Hz) that something makes use of, or None."""
     if flicker_hz is None:
         return
-    if alignment != "components":
+    if alignment != "components" and not covariance:
         raise ConfigError(
-            f"flicker_hz={flicker_hz!r} is what components are of, found alignment={alignment!r}; "
-            "leave it out, or choose alignment='components'."
+            f"flicker_hz={flicker_hz!r} is for components and for covariance, found neither; leave "
+            "it out, or choose alignment='components' or strategy='probe+covariance'."
         )
     numbers = isinstance(flicker_hz, list | tuple) and all(
         isinstance(hz, int | float) and not isinstance(hz, bool) and BROAD[0] <= hz <= BROAD[1]

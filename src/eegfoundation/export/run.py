@@ -78,6 +78,11 @@ def export_model(
         if format == "onnx":
             files.require_onnx()
         model = load_model(checkpoint, classifier_config)
+        if getattr(model.config, "covariance", False):
+            raise ConfigError(
+                f"{checkpoint} learned from covariances as well (strategy='probe+covariance'), "
+                "which no graph computes; export a classifier of strategy='probe'."
+            )
         graph = make_graph(model)
         metadata = describe_export(model, graph)
         # sizes that nothing in a model has: one that did would be taken for it

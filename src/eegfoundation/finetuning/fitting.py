@@ -1,6 +1,6 @@
 """Labelled windows and an encoder in, a classifier out.
 
-Four strategies of rising freedom (see `FinetuneSettings`). A frozen encoder's context vectors are
+Strategies of rising freedom (see `FinetuneSettings`). A frozen encoder's context vectors are
 computed once and kept (`eegfoundation.features`); one that is trained runs in every step.
 
 Alignment is within a session and over all of its windows: those that are to be predicted count,
@@ -90,18 +90,18 @@ def fit(
     train, validation = np.asarray(train, dtype=int), np.asarray(validation, dtype=int)
     used = np.concatenate([train, validation])
     others = np.empty(0, dtype=int) if unlabelled is None else np.asarray(unlabelled, dtype=int)
-    if len(others) and settings.strategy != "probe":
+    if len(others) and not settings.probes:
         raise ConfigError(
             f"Windows without labels teach a probe only, found strategy={settings.strategy!r}; "
             "leave them out, or choose strategy='probe'."
         )
-    learned = used if settings.strategy == "probe" else train
+    learned = used if settings.probes else train
     if missing := sorted(set(range(len(trials.classes))) - set(trials.y[learned].tolist())):
         names = [trials.classes[i] for i in missing]
         raise TaskError(f"No window to learn from is of class {names}; add some, or drop it.")
     config = classifier_config(trials, used, encoder, settings, config)
     x = aligned_signals(trials, config)
-    if settings.strategy == "probe":
+    if settings.probes:
         return _fit_probe(trials, x, used, others, encoder, config)
     context = aligned_context(trials, x, encoder, settings.alignment)
     with torch.random.fork_rng():  # the caller's random numbers stay as they were
@@ -191,7 +191,8 @@ def classifier_config(
         "preprocessing": encoder.config.preprocessing,
         "encoder_sha256": fingerprint(encoder),
         "encoder_tuned": settings.tunes_encoder,
-        "readout": "linear" if settings.strategy == "probe" else "fusion",
+        "readout": "linear" if settings.probes else "fusion",
+        "covariance": settings.covariance,
         "alignment": settings.alignment,
         "flicker_hz": None if settings.flicker_hz is None else list(settings.flicker_hz),
         "trained": True,
@@ -250,15 +251,26 @@ def _fit_probe(
     encoder: EEGFoundationModel,
     config: DownstreamConfig,
 ) -> EEGFoundationForClassification:
-    """Logistic regression on the context vectors of all channels side by side."""
+    """Logistic regression on the context vectors of all channels side by side.
+
+    If the configuration says so, another one on how channels go together.
+    """
     import torch
 
+    from eegfoundation.covariance import centred_trials, reference_of, vectors
     from eegfoundation.models import EEGFoundationForClassification
     from eegfoundation.self_training import fit_self_trained
 
     context = aligned_context(trials, x, encoder, config.alignment)
-    flat = context.reshape(len(context), -1)
-    (probe,) = fit_self_trained([flat], trials.y, trials.subject, used, others, config.num_classes)
+    members = [context.reshape(len(context), -1)]
+    reference = np.empty(0)
+    if config.covariance:
+        measured = centred_trials(trials, config)
+        reference = reference_of(measured[used]).astype(np.float32)  # as it is kept
+        members.append(vectors(measured, reference.astype(float)))
+    probe, *second = fit_self_trained(
+        members, trials.y, trials.subject, used, others, config.num_classes
+    )
     model = EEGFoundationForClassification(config).eval()
     shape = context.shape[1:]
     values = {
@@ -269,6 +281,12 @@ def _fit_probe(
         "electrodes": trials.positions,
     }
     model.readout.load_state_dict({k: torch.from_numpy(v).float() for k, v in values.items()})
+    for other in second:
+        values = {name: getattr(other, name) for name in ("weight", "bias", "mean", "scale")}
+        values["reference"] = reference
+        model.covariance.load_state_dict(
+            {k: torch.from_numpy(v).float() for k, v in values.items()}
+        )
     model.attach_encoder(encoder)
     return model
 
@@ -337,6 +355,7 @@ def _run(
     """Probabilities (n, n_classes) and shares of electrodes and components (n, n_chans)."""
     import torch
 
+    from eegfoundation.covariance import features_of_trials
     from eegfoundation.embedding import inference
 
     x = aligned_signals(trials, model.config)
@@ -350,6 +369,7 @@ def _run(
             trials.select(chosen), x[chosen], model.encoder, model.config.alignment, cache=False
         )
     positions = torch.from_numpy(trials.positions).float()
+    together = features_of_trials(model, trials)[chosen] if model.config.covariance else None
     probabilities, shares = [], []
     with inference(model):
         for first in range(0, len(chosen), 32):
@@ -358,6 +378,7 @@ def _run(
                 torch.from_numpy(x[chosen[part]]).to(model.device),
                 torch.from_numpy(context[part]).to(model.device),
                 positions=positions.to(model.device),
+                covariance_data=None if together is None else together[part],
             )
             probabilities.append(output.logits.softmax(-1).float().cpu().numpy())
             shares.append(output.attentions[0].float().cpu().numpy())

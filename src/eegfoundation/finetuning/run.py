@@ -87,14 +87,15 @@ def finetune(
     data : str | None
         Folder of the recordings.
     strategy : str
-        What is learned. probe: logistic regression on the frozen encoder. head: spatial fusion and
-        head. lora: these and low-rank additions to the encoder. full: everything.
+        What is learned. probe: logistic regression on the frozen encoder. probe+covariance: and
+        beside it one on how channels go together. head: spatial fusion and head. lora: these and
+        low-rank additions to the encoder. full: everything.
     alignment : str
         What is done to every session without labels. none; standardise: its context vectors;
         euclidean: its signals are whitened; euclidean+standardise: both; components: both, and
         beside its channels (of a probe) what stands out of all of them in each band.
     flicker_hz : list of float | None
-        Hz: flickers that components are of, instead of bands; default: those of the task.
+        Hz: flickers for components and covariance, instead of bands; default: those of the task.
     split : str | None
         Name of one of the task's splits; default: its first, else a fifth of the subjects is
         tested and a fifth of the others validates, drawn by seed.
@@ -154,7 +155,7 @@ def finetune(
     from eegfoundation.tasks import load_task, load_trials
 
     found = load_task(task, classes=classes, window=window, start=start).for_split(split, data)
-    if alignment == "components" and flicker_hz is None:
+    if flicker_hz is None and (alignment == "components" or settings.covariance):
         flickers = tuple(hz for hz in found.flicker_hz if hz)
         settings = dataclasses.replace(settings, flicker_hz=flickers or None)
     encoder = load_encoder(model)
@@ -179,7 +180,7 @@ def finetune(
         history=history,
     )
     judge = classifier
-    if strategy == "probe" and len(fold.validation):
+    if settings.probes and len(fold.validation):
         # what ships learned from the validation windows too: they are for one that did not
         judge = fit(trials, fold.train, fold.validation[:0], encoder, settings)
     _finish(folder, run, (classifier, judge), trials, fold, history)

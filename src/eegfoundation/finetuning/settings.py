@@ -12,7 +12,7 @@ from eegfoundation.evaluation.alignment import ALIGNMENTS, standardises
 from eegfoundation.evaluation.components import require_flickers
 from eegfoundation.runs import LARGEST_COUNT, LARGEST_RATE
 
-STRATEGIES = ("probe", "head", "lora", "full")
+STRATEGIES = ("probe", "probe+covariance", "head", "lora", "full")
 MONITORS = ("loss", "balanced_accuracy")
 _LARGEST_RANK = 10**4
 
@@ -28,7 +28,9 @@ class FinetuneSettings:
     """
 
     strategy: str = "probe"
-    """What is learned. "probe": a linear readout of the frozen encoder's context vectors. "head":
+    """What is learned. "probe": a linear readout of the frozen encoder's context vectors.
+    "probe+covariance": another one beside it, on how channels go together
+    (`eegfoundation.covariance`), their probabilities averaged. "head":
     spatial fusion and head, the encoder frozen. "lora": these, and low-rank additions to the
     encoder's attention. "full": everything."""
     alignment: str = "none"
@@ -37,7 +39,7 @@ class FinetuneSettings:
     (`eegfoundation.evaluation.components`), which a probe alone can tell apart. What standardises
     needs a frozen encoder."""
     flicker_hz: Sequence[float] | None = None
-    """Flickers that components are of, in Hz; None: of bands."""
+    """Flickers that components are of, and correlations with, in Hz; None: bands."""
     epochs: int = 30
     """Passes over the training windows at most. (The probe makes none.)"""
     patience: int = 5
@@ -85,8 +87,8 @@ class FinetuneSettings:
                 raise ConfigError(f"{name}={value}; it must be at most {LARGEST_RATE:g}.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}; it must lie between 0 and 2**32 - 1.")
-        require_flickers(self.flicker_hz, self.alignment)
-        if self.alignment == "components" and self.strategy != "probe":
+        require_flickers(self.flicker_hz, self.alignment, covariance=self.covariance)
+        if self.alignment == "components" and not self.probes:
             raise ConfigError(
                 f"alignment='components' needs strategy='probe', found {self.strategy!r}: fusion "
                 "takes channels as a set; choose 'euclidean' with lora and full, "
@@ -97,11 +99,21 @@ class FinetuneSettings:
                 f"alignment={self.alignment!r} needs a frozen encoder, strategy={self.strategy!r} "
                 "changes it; choose alignment='euclidean', or strategy='probe' or 'head'."
             )
-        if self.strategy == "probe" and self.augmentation:
+        if self.probes and self.augmentation:
             raise ConfigError(
                 "A probe is fitted to fixed features and has no use for augmentation; leave it "
                 "out, or choose another strategy."
             )
+
+    @property
+    def probes(self) -> bool:
+        """Whether all that is learned is linear, on features that are fixed."""
+        return self.strategy in ("probe", "probe+covariance")
+
+    @property
+    def covariance(self) -> bool:
+        """Whether one probe is on how channels go together."""
+        return self.strategy == "probe+covariance"
 
     @property
     def tunes_encoder(self) -> bool:

@@ -1,6 +1,7 @@
 """Downstream classifier: a readout of all channels, and the encoder that stands behind it.
 
-The readout is spatial fusion with a head or, after a linear probe, one linear layer.
+The readout is spatial fusion with a head or, after a linear probe, one linear layer, and perhaps
+another one beside it, on how channels go together.
 
 The published interface is kept word for word (see `load_downstream_model`), without its faults:
 attention runs across channels, and the head depends neither on the number of channels nor on the
@@ -12,6 +13,7 @@ Shape legend: B batch, C channels, T samples, E context width.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from eegfoundation.errors import CheckpointError, ModelInputError
 from eegfoundation.evaluation.alignment import standardises
 from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
-from eegfoundation.models.readout import LinearReadout
+from eegfoundation.models.readout import CovarianceReadout, LinearReadout
 from eegfoundation.models.registry import fingerprint, load_encoder, warn_of_training
 from eegfoundation.models.sharing import WHERE_FROM
 from eegfoundation.models.spatial_fusion import SpatialFusion
@@ -57,6 +59,8 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         super().__init__(config)
         if config.readout == "linear":
             self.readout = LinearReadout(config)
+            if config.covariance:
+                self.covariance = CovarianceReadout(config)
         else:
             self.fusion = SpatialFusion(config)
             self.head = nn.Sequential(
@@ -122,6 +126,7 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         labels: Tensor | None = None,
         positions: Tensor | None = None,
         channel_mask: Tensor | None = None,
+        covariance_data: Tensor | None = None,
     ) -> SequenceClassifierOutput:
         """Classify windows.
 
@@ -143,12 +148,15 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         channel_mask : Tensor of bool, shape (C,) or (B, C) | None
             False for channels to leave out. Flat channels and channels without a usable sample or
             context are left out in any case.
+        covariance_data : Tensor, shape (B, d) | None
+            Of `eegfoundation.covariance.CovarianceFeatures`, which a model with
+            ``config.covariance`` needs; others take none.
 
         Returns
         -------
         output : SequenceClassifierOutput
             ``logits`` (B, num_classes); ``loss`` if there are labels; ``attentions``, a tuple of
-            one Tensor (B, C): each electrode's share.
+            one Tensor (B, C): each electrode's share in what the encoder's vectors decide.
 
         Raises
         ------
@@ -183,6 +191,17 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         elif self.config.readout == "fusion":
             positions = self._default_positions(x)
         logits, attention = self.read_out(x, context, positions, channel_mask)
+        if (covariance_data is not None) != self.config.covariance:
+            found, expected = ("none", "some") if self.config.covariance else ("some", "none")
+            raise ModelInputError(
+                f"covariance_data: found {found}, this classifier expects {expected}; classify "
+                "recordings with eegfoundation.predict."
+            )
+        if covariance_data is not None:
+            _check_shape("covariance_data", covariance_data, (len(x), self.covariance.n_features))
+            # the mean of both probabilities
+            other = self.covariance(covariance_data.to(logits)).log_softmax(-1)
+            logits = torch.logaddexp(logits.log_softmax(-1), other) - math.log(2)
         loss = None
         if labels is not None:
             _check_shape("labels", labels, (len(x),))
@@ -197,6 +216,8 @@ class EEGFoundationForClassification(EEGFoundationPreTrainedModel):
         channel_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decide from signals and context vectors, as `forward` does once its input is checked.
+
+        What covariance says besides is not in it.
 
         Parameters
         ----------

@@ -22,7 +22,15 @@ PUBLISHED_KEYS = (
 #: Keys that they have no place for: these travel inside the .pth.
 EXTRA_KEYS = (
     *("class_names", "ch_names", "encoder", "encoder_sha256", "encoder_tuned", "readout"),
-    *("alignment", "flicker_hz", "preprocessing", "trained", "trained_on", "simulated"),
+    *(
+        "covariance",
+        "alignment",
+        "flicker_hz",
+        "preprocessing",
+        "trained",
+        "trained_on",
+        "simulated",
+    ),
 )
 
 
@@ -60,12 +68,15 @@ class DownstreamConfig(StrictConfig):
     readout : {"fusion", "linear"}
         Spatial fusion with a head, or one linear layer on the context vectors of the electrodes
         ``ch_names`` (`eegfoundation.models.readout`).
+    covariance : bool
+        Average the probabilities of a linear readout with those of another one, on covariance
+        matrices or correlations with flickers (`eegfoundation.covariance`).
     alignment : {"none", "standardise", "euclidean", "euclidean+standardise", "components"}
         What has to be done to each recording before the classifier sees it: nothing, its context
         vectors standardised, its signals whitened, or both, with components beside the channels
         (`eegfoundation.evaluation.alignment`).
     flicker_hz : list of float | None
-        Flickers that components are of, in Hz; None: of bands.
+        Flickers that components are of, and correlations with, in Hz; None: bands.
     preprocessing : dict | None
         Settings of `Preprocessing` for the signal; None means its defaults.
     trained : bool
@@ -97,6 +108,7 @@ class DownstreamConfig(StrictConfig):
     encoder_sha256: str | None = None
     encoder_tuned: bool = False
     readout: str = "fusion"
+    covariance: bool = False
     alignment: str = "none"
     flicker_hz: list[float] | None = None
     preprocessing: dict[str, Any] = None  # type: ignore[assignment]
@@ -118,12 +130,18 @@ class DownstreamConfig(StrictConfig):
         for name, choices in (("readout", READOUTS), ("alignment", ALIGNMENTS)):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name}={getattr(self, name)!r}; choose one of {choices}.")
+        if not isinstance(self.covariance, bool):
+            raise ConfigError(f"covariance={self.covariance!r}; true or false is needed.")
         if self.alignment == "components" and self.readout != "linear":
             raise ConfigError(
                 f"alignment='components' needs readout='linear', found {self.readout!r}; choose "
                 "another alignment."
             )
-        require_flickers(self.flicker_hz, self.alignment)
+        if self.covariance and self.readout != "linear":
+            raise ConfigError(
+                f"covariance=true needs readout='linear', found {self.readout!r}; leave it out."
+            )
+        require_flickers(self.flicker_hz, self.alignment, covariance=self.covariance)
         if self.encoder_tuned and standardises(self.alignment):
             raise ConfigError(
                 "alignment='standardise' needs an encoder that stays as it is; choose 'euclidean' "

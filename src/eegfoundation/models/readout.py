@@ -17,7 +17,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from eegfoundation.covariance import n_features
 from eegfoundation.errors import ModelInputError
+from eegfoundation.evaluation.baselines import BANDS
 from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.montage import positions as standard_positions
 
@@ -125,3 +127,31 @@ class LinearReadout(nn.Module):
                 "position over the same part of the head."
             )
         return torch.cat([nearest, mixed], 1), torch.cat([found, mixed >= 0], 1)
+
+
+class CovarianceReadout(nn.Module):
+    """Features of `eegfoundation.covariance`, (B, d) -> logits (B, K).
+
+    A feature that is NaN counts as the average of the training windows. ``reference`` is where
+    tangent vectors are taken, (F, R, R) microvolts squared, or empty for correlations.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    reference: Tensor
+
+    def __init__(self, config: DownstreamConfig) -> None:
+        super().__init__()
+        self.n_features = n_features(config)
+        n_chans = config.num_channel
+        shape = (0,) if config.flicker_hz else (len(BANDS), n_chans, n_chans)
+        self.weight = nn.Parameter(torch.zeros(self.n_features, config.num_classes))
+        self.bias = nn.Parameter(torch.zeros(config.num_classes))
+        self.register_buffer("mean", torch.zeros(self.n_features))
+        self.register_buffer("scale", torch.ones(self.n_features))
+        self.register_buffer("reference", torch.zeros(shape))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
+        x = ((features - self.mean) * self.scale).nan_to_num(0.0)
+        return x @ self.weight + self.bias

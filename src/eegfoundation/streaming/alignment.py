@@ -2,10 +2,11 @@
 
 Offline, a classifier that was trained on aligned recordings looks at all windows of a recording
 before it decides on the first (`eegfoundation.prediction`). In a stream, the first minute is looked
-at and nothing is predicted. Then *euclidean* whitens with the covariance of that minute, and
-*components* are those of that minute, for good; *standardise* goes on learning: its mean and
-deviation are those of all windows so far. Only windows that do not overlap count, as offline. The
-first predictions of a session are therefore less sure than later ones.
+at and nothing is predicted. Then *euclidean* whitens with the covariance of that minute,
+*components* are those of that minute, and covariances are centred by its mean, for good;
+*standardise* goes on learning: its mean and deviation are those of all windows so far. Only windows
+that do not overlap count, as offline. The first predictions of a session are therefore less sure
+than later ones.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eegfoundation.errors import ConfigError
-from eegfoundation.evaluation.alignment import standardises, whitens
+from eegfoundation.evaluation.alignment import standardises
 from eegfoundation.recording_alignment import Moments, SignalAlignment
 
 if TYPE_CHECKING:
     import torch
 
+    from eegfoundation.covariance import CovarianceFeatures
     from eegfoundation.models import DownstreamConfig, EEGFoundationModel
 
 
@@ -33,6 +35,8 @@ class CausalAlignment:
         Of the classifier: what it wants.
     encoder : EEGFoundationModel
         Gives the context vectors that are standardised.
+    together : CovarianceFeatures | None
+        What else the classifier asks of a window.
     calibration : float
         Seconds of signal to look at first.
     sfreq : float
@@ -48,15 +52,15 @@ class CausalAlignment:
         self,
         config: DownstreamConfig,
         encoder: EEGFoundationModel,
+        together: CovarianceFeatures | None,
         calibration: float,
         sfreq: float,
     ) -> None:
         if not 0 < calibration < float("inf"):
             raise ConfigError(f"calibration must be a positive time, found {calibration!r} s.")
         self.calibration = calibration
-        self.whitens = whitens(config.alignment)
         self.standardises = standardises(config.alignment)
-        self._encoder = encoder
+        self._encoder, self._together = encoder, together
         self._sfreq = sfreq
         self._n_wanted = calibration * sfreq
         self._windows: list[np.ndarray] = []  # of the calibration
@@ -69,7 +73,7 @@ class CausalAlignment:
         """Of the calibration; 0 when it is over."""
         return self.calibration * max(0.0, 1 - self._n_samples / self._n_wanted)
 
-    def __call__(self, x: np.ndarray, n_seen: int) -> tuple[np.ndarray, torch.Tensor | None] | None:
+    def __call__(self, x: np.ndarray, n_seen: int) -> dict[str, torch.Tensor] | None:
         """Align a window.
 
         Parameters
@@ -81,10 +85,12 @@ class CausalAlignment:
 
         Returns
         -------
-        aligned : tuple of ndarray (n_chans, n_times) and Tensor (1, n_chans, E) | None
-            Signal and context vectors (None: the model is to compute them), of components too;
-            None instead of both during the calibration.
+        inputs : dict of Tensor | None
+            As of `eegfoundation.recording_alignment.alignment_of`, of one window; None during the
+            calibration.
         """
+        import torch
+
         counts = self._observed is None or n_seen - self._observed >= x.shape[1]
         self._observed = n_seen if counts else self._observed
         if self._n_samples < self._n_wanted or len(self._windows) == 1:
@@ -95,12 +101,15 @@ class CausalAlignment:
                     self._finish()
             return None
         signal = self._signal(x[None])
-        if not self.standardises:
-            return signal[0], None
-        context = self._context(signal)
-        if counts:
-            self._moments.add(context)
-        return signal[0], self._moments.standardised(context)
+        inputs = {"input_ids": torch.from_numpy(signal).to(self._encoder.device)}
+        if self.standardises:
+            context = self._context(signal)
+            if counts:
+                self._moments.add(context)
+            inputs["embedding_data"] = self._moments.standardised(context)
+        if self._together is not None:
+            inputs["covariance_data"] = self._together(x[None])
+        return inputs
 
     def _finish(self) -> None:
         """End of the calibration: what mixes channels, then the statistics of what it leaves."""
@@ -108,6 +117,9 @@ class CausalAlignment:
         self._windows = []
         self._signal.add(windows, self._sfreq)
         self._signal.finish()
+        if self._together is not None:
+            self._together.add(windows)
+            self._together.finish()
         if self.standardises:
             for window in windows:
                 self._moments.add(self._context(self._signal(window[None])))

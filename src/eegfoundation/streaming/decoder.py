@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eegfoundation.covariance import CovarianceFeatures
 from eegfoundation.embedding import in_type, inference
 from eegfoundation.errors import ConfigError
 from eegfoundation.prediction import class_names, describe
@@ -78,14 +79,19 @@ class Decoder:
         self.classes: list[str] = []
         """Of a classifier; empty for an encoder."""
         self.alignment: CausalAlignment | None = None
+        self._together: CovarianceFeatures | None = None
         self._positions = torch.from_numpy(positions)
         if isinstance(model, EEGFoundationForClassification):
             self.classes = class_names(model)
             self.names = [f"p_{name}" for name in self.classes]
             self._encoder = in_type(model.encoder.to(model.device), self.dtype)
-            config, sfreq = model.config, model.preprocessing.sfreq
-            if config.alignment != "none":
-                self.alignment = CausalAlignment(config, self._encoder, calibration, sfreq)
+            if model.config.covariance:
+                self._together = CovarianceFeatures(model, positions)
+            if model.config.alignment != "none":
+                self.alignment = CausalAlignment(
+                    *(model.config, self._encoder, self._together),
+                    *(calibration, model.preprocessing.sfreq),
+                )
         else:
             self._encoder = in_type(model, self.dtype)
             self.names = [f"e{i:03d}" for i in range(model.config.context_size)]
@@ -118,24 +124,24 @@ class Decoder:
         if 1 - window.usable > self.max_unusable:
             return _nothing(f"{1 - window.usable:.0%} of the window is unusable")
         usable = window.quality > 0
-        signal, context = window.data, None
-        if self.alignment is not None:
-            if self.alignment.whitens:
-                signal = np.where(usable[:, None], signal, np.float32(np.nan))
-            aligned = self.alignment(signal, window.n_seen)
-            if aligned is None:
-                return _nothing(f"calibrating: {self.alignment.seconds_left:.0f} s to go")
-            signal, context = aligned
         device = self.model.device
-        x = torch.from_numpy(signal).to(device)
+        signal = np.where(usable[:, None], window.data, np.float32(np.nan))
         if not self.classes:
+            x = torch.from_numpy(signal).to(device)
             values = self._encoder.embed_signal(x)[torch.from_numpy(usable).to(device)].mean(0)
         else:
-            if context is None:
-                context = self._encoder.embed_signal(x[None])
+            if self.alignment is not None:
+                inputs = self.alignment(signal, window.n_seen)
+                if inputs is None:
+                    return _nothing(f"calibrating: {self.alignment.seconds_left:.0f} s to go")
+            else:
+                inputs = {"input_ids": torch.from_numpy(signal[None]).to(device)}
+                if self._together is not None:
+                    inputs["covariance_data"] = self._together(signal[None])
+            if "embedding_data" not in inputs:
+                inputs["embedding_data"] = self._encoder.embed_signal(inputs["input_ids"])
             output = self.model(
-                x[None],
-                context,
+                **inputs,
                 positions=self._positions,
                 channel_mask=torch.from_numpy(usable)[None],
             )
