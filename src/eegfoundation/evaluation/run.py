@@ -73,9 +73,9 @@ def evaluate(
     model : str
         Shipped name, folder or hub id of the encoder.
     strategies : list of str | None
-        What is compared of ours: probe, probe+covariance, head, lora, full; default: probe.
-        self-training: the first two, the twin and the baselines, taught by windows without labels
-        as well.
+        What is compared of ours: probe, probe+covariance, head, lora, full; default: the first
+        two. self-training: these, the twin and the baselines, taught by windows without labels as
+        well.
     alignments : list of str | None
         What is done to every session without labels: none, standardise, euclidean,
         euclidean+standardise, riemann, components; default: all of them, each a row where it
@@ -107,7 +107,7 @@ def evaluate(
 
     from eegfoundation.evaluation.compare import as_text, compare
     from eegfoundation.evaluation.folds import PROTOCOLS, folds_to_json, make_folds
-    from eegfoundation.evaluation.row import ALIGNMENTS, Material
+    from eegfoundation.evaluation.row import ALIGNMENTS, STRATEGIES, Material
     from eegfoundation.evaluation.rows import make_rows
     from eegfoundation.evaluation.unfinished import Unfinished
     from eegfoundation.models import load_encoder
@@ -140,7 +140,7 @@ def evaluate(
         config=_config(found, model),
         epochs=epochs,
     )
-    rows = make_rows(material, strategies or ["probe"], alignments or ALIGNMENTS)
+    rows = make_rows(material, strategies or STRATEGIES[:2], alignments or ALIGNMENTS)
     description = _description(found, encoder, model, loaded, folds, given, split)
     named = folds_to_json(loaded, folds, protocol, seed)
     known = {**description, "folds": named, "git_commit": git_commit()}
