@@ -165,3 +165,9 @@ def test_sessions_are_centred_by_themselves():
     plain = classifier()
     one_by_one = CovarianceFeatures(plain, positions(NAMES))
     np.testing.assert_allclose(features_of_trials(plain, trials), one_by_one(x).numpy(), atol=1e-5)
+
+
+def test_without_a_usable_window_there_is_still_a_reference():
+    measured = np.full((3, 7, 5, 5), np.nan)
+    np.testing.assert_array_equal(reference_of(measured), np.tile(np.eye(5), (7, 1, 1)))
+    assert np.isnan(vectors(measured, reference_of(measured))).all()

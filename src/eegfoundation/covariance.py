@@ -91,12 +91,14 @@ class Centre:
 
 
 def reference_of(measured: np.ndarray) -> np.ndarray:
-    """Geometric mean (F, C, C) of matrices; of correlations nothing, (0,)."""
+    """Geometric mean (F, C, C) of matrices, identity without any; of correlations nothing, (0,)."""
     from eegfoundation.evaluation.alignment import geometric_mean
 
     if measured.ndim == 2:
         return np.empty(0)
     known = measured[_known(measured)]
+    if not len(known):
+        return np.tile(np.eye(measured.shape[-1]), (measured.shape[1], 1, 1))
     return np.stack([geometric_mean(known[:, band]) for band in range(known.shape[1])])
 
 

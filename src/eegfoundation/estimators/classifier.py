@@ -176,10 +176,11 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
+        flicker_hz = self.flicker_hz
         settings = FinetuneSettings(
             strategy=self.strategy,
             alignment=self.alignment,
-            flicker_hz=self.flicker_hz,
+            flicker_hz=flicker_hz.tolist() if isinstance(flicker_hz, np.ndarray) else flicker_hz,
             epochs=self.epochs,
             patience=self.patience,
             batch_size=self.batch_size,
