@@ -133,24 +133,24 @@ def test_components_are_named_in_their_order():
 
 
 @pytest.mark.parametrize(
-    ("flicker_hz", "alignment", "message"),
+    ("flicker_hz", "message"),
     [
-        ([13.0], "euclidean", "found neither; leave it out"),
-        ([], "components", "a list of different frequencies from 1 to 45 Hz"),
-        ([13, 13.0], "components", "a list of different frequencies"),
-        ([0.0, 13.0], "components", "a list of different frequencies"),
-        ([float("nan")], "components", "a list of different frequencies"),
-        ([True], "components", "a list of different frequencies"),
-        ("13", "components", "flicker_hz='13'; a list"),
-        (13.0, "components", "flicker_hz=13.0; a list"),
+        ([], "a list of different frequencies from 1 to 45 Hz"),
+        ([13, 13.0], "a list of different frequencies"),
+        ([0.0, 13.0], "a list of different frequencies"),
+        ([float("nan")], "a list of different frequencies"),
+        ([True], "a list of different frequencies"),
+        ("13", "flicker_hz='13'; a list"),
+        (13.0, "flicker_hz=13.0; a list"),
     ],
 )
-def test_impossible_flickers_are_one_sentence(flicker_hz, alignment, message):
+def test_impossible_flickers_are_one_sentence(flicker_hz, message):
     with pytest.raises(ConfigError, match=message):
-        require_flickers(flicker_hz, alignment, covariance=False)
+        require_flickers(flicker_hz)
 
 
 def test_possible_flickers():
-    require_flickers(None, "none", covariance=False)
-    require_flickers((13, 21.5), "components", covariance=False)
-    require_flickers([13.0], "none", covariance=True)
+    require_flickers(None, used=False)
+    require_flickers((13, 21.5))
+    with pytest.raises(ConfigError, match="found neither; leave it out"):
+        require_flickers([13.0], used=False)

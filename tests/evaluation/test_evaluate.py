@@ -225,12 +225,13 @@ def test_the_command_is_written_down_without_paths():
         "classes": None,
         "window": None,
         "start": None,
+        "flicker_hz": [0.0, 12.5],
         "out": "elsewhere",
         "overwrite": True,
     }
     assert command_line(given) == (
         "eegfoundation evaluate --task 'my task.csv' --data DIR --protocol kfold "
-        "--strategies '[probe,head]' --shots 10"
+        "--strategies '[probe,head]' --shots 10 --flicker_hz '[0.0,12.5]'"
     )
 
 

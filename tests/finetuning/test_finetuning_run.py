@@ -247,3 +247,16 @@ def test_one_subject_is_too_few(command, arguments, own):
     code, _, err = command(*arguments(task=own / "one.csv"))
     assert (code, len(err)) == (2, 1)
     assert "All windows are of one subject" in err[0]
+
+
+def test_flickers_of_a_table_reach_the_classifier(command, arguments, tmp_path):
+    told = {"strategy": "probe+covariance", "alignment": "components", "flicker_hz": "[10, 0]"}
+    code, _, err = command(*arguments(**told))
+    assert (code, err) == (0, [])
+    model = load_downstream_model(tmp_path / "run/own_model.pth", tmp_path / "run/own_config.json")
+    assert model.config.flicker_hz == [10.0]  # with the eyes closed
+    assert model.covariance.n_features == 1
+    for unused in ({"strategy": "probe", "flicker_hz": "[10, 0]"}, {**told, "flicker_hz": "[10]"}):
+        code, _, err = command(*arguments(**unused, out=tmp_path / "other"))
+        assert (code, len(err)) == (2, 1)
+        assert "flicker_hz" in err[0]

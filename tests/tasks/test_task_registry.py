@@ -1,6 +1,6 @@
 import pytest
 
-from eegfoundation.errors import TaskError
+from eegfoundation.errors import ConfigError, TaskError
 from eegfoundation.models.registry import shipped_path
 from eegfoundation.tasks import TASKS, load_task
 from eegfoundation.tasks.task import PARTS
@@ -39,3 +39,18 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
         load_task("strss")
     with pytest.raises(TaskError, match="stress has its own window and start"):
         load_task("stress", window=2, start=0)
+
+
+def test_classes_of_a_table_can_be_flickers(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("path,subject,label\na.edf,1,rest\nb.edf,1,13 Hz\n")
+    task = load_task(path, classes=["rest", "13 Hz"], flicker_hz=[0, 13])
+    assert task.flicker_hz == (0.0, 13.0)
+    assert load_task(path).flicker_hz == ()
+    with pytest.raises(TaskError, match="classes 13 Hz, rest; flicker_hz has 3 entries: give one"):
+        load_task(path, flicker_hz=[0, 13, 17])
+    for impossible in ([0, 0], [0, 300], [-1, 13]):
+        with pytest.raises(ConfigError, match="a list of different frequencies"):
+            load_task(path, flicker_hz=impossible)
+    with pytest.raises(TaskError, match="ssvep has its own flicker_hz"):
+        load_task("ssvep", flicker_hz=[0, 13, 21, 17])

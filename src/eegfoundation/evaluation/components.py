@@ -75,11 +75,11 @@ def component_names(flicker_hz: Sequence[float] | None) -> list[str]:
     return [f"{part}, component {i + 1}" for part in parts for i in range(N_COMPONENTS)]
 
 
-def require_flickers(flicker_hz: Any, alignment: str, *, covariance: bool) -> None:
+def require_flickers(flicker_hz: Any, *, used: bool = True) -> None:
     """Raise `ConfigError` unless these are flickers (Hz) that something makes use of, or None."""
     if flicker_hz is None:
         return
-    if alignment != "components" and not covariance:
+    if not used:
         raise ConfigError(
             f"flicker_hz={flicker_hz!r} is for components and for covariance, found neither; leave "
             "it out, or choose alignment='components' or strategy='probe+covariance'."

@@ -52,6 +52,7 @@ def evaluate(
     classes: list[str] | None = None,
     window: float | None = None,
     start: float | None = None,
+    flicker_hz: list[float] | None = None,
     out: str = "results",
     overwrite: bool = False,
 ) -> None:
@@ -97,6 +98,8 @@ def evaluate(
         Of a table or BIDS folder: length of a window in seconds; default: 5 or 2.
     start : float | None
         Of a BIDS folder: where the window begins, seconds from the event; default: 0.
+    flicker_hz : list of float | None
+        Of a table or BIDS folder: Hz that each class flickers at, in their order, 0 for none.
     out : str
         Folder of the results.
     overwrite : bool
@@ -113,7 +116,7 @@ def evaluate(
     from eegfoundation.models import load_encoder
     from eegfoundation.tasks import load_task
 
-    found = load_task(task, classes=classes, window=window, start=start)
+    found = load_task(task, classes=classes, window=window, start=start, flicker_hz=flicker_hz)
     if protocol == "split":
         if not found.splits:
             raise TaskError(f"{found.name} has no split of subjects; choose --protocol kfold.")
@@ -195,7 +198,7 @@ def command(given: dict[str, Any]) -> str:
         elif name in ("task", "model"):
             value = Path(value).name
         elif isinstance(value, list):
-            value = f"[{','.join(value)}]"
+            value = f"[{','.join(map(str, value))}]"
         words += [f"--{name}", shlex.quote(str(value))]
     return " ".join(words)
 

@@ -95,7 +95,8 @@ def finetune(
         euclidean: its signals are whitened; euclidean+standardise: both; components: both, and
         beside its channels (of a probe) what stands out of all of them in each band.
     flicker_hz : list of float | None
-        Hz: flickers for components and covariance, instead of bands; default: those of the task.
+        Of a table or BIDS folder: Hz that each class flickers at, in their order, 0 for none;
+        components and covariance are of these instead of bands.
     split : str | None
         Name of one of the task's splits; default: its first, else a fifth of the subjects is
         tested and a fifth of the others validates, drawn by seed.
@@ -138,8 +139,10 @@ def finetune(
     """
     given = dict(locals())
 
+    flickers = flicker_hz and [hz for hz in flicker_hz if hz]
     settings = FinetuneSettings(
         **{name: given[name] for name in FinetuneSettings.__dataclass_fields__}
+        | {"flicker_hz": flickers}
     )
     folder = Path(out)
     before = _earlier_run(folder, given)
@@ -154,10 +157,11 @@ def finetune(
     from eegfoundation.models import fingerprint, load_encoder
     from eegfoundation.tasks import load_task, load_trials
 
-    found = load_task(task, classes=classes, window=window, start=start).for_split(split, data)
-    if flicker_hz is None and (alignment == "components" or settings.covariance):
-        flickers = tuple(hz for hz in found.flicker_hz if hz)
-        settings = dataclasses.replace(settings, flicker_hz=flickers or None)
+    found = load_task(task, classes=classes, window=window, start=start, flicker_hz=flicker_hz)
+    found = found.for_split(split, data)
+    if any(found.flicker_hz) and (alignment == "components" or settings.covariance):
+        flickers = [hz for hz in found.flicker_hz if hz]
+        settings = dataclasses.replace(settings, flicker_hz=flickers)
     encoder = load_encoder(model)
     trials = load_trials(found, data, encoder.preprocessing)
     fold = _fold(trials, found, shots, seed)

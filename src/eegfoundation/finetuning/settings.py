@@ -87,7 +87,8 @@ class FinetuneSettings:
                 raise ConfigError(f"{name}={value}; it must be at most {LARGEST_RATE:g}.")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}; it must lie between 0 and 2**32 - 1.")
-        require_flickers(self.flicker_hz, self.alignment, covariance=self.covariance)
+        used = self.covariance or self.alignment == "components"
+        require_flickers(self.flicker_hz, used=used)
         if self.alignment == "components" and not self.probes:
             raise ConfigError(
                 f"alignment='components' needs strategy='probe', found {self.strategy!r}: fusion "

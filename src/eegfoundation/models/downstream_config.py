@@ -141,7 +141,8 @@ class DownstreamConfig(StrictConfig):
             raise ConfigError(
                 f"covariance=true needs readout='linear', found {self.readout!r}; leave it out."
             )
-        require_flickers(self.flicker_hz, self.alignment, covariance=self.covariance)
+        used = self.covariance or self.alignment == "components"
+        require_flickers(self.flicker_hz, used=used)
         if self.encoder_tuned and standardises(self.alignment):
             raise ConfigError(
                 "alignment='standardise' needs an encoder that stays as it is; choose 'euclidean' "

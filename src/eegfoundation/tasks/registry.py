@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from eegfoundation.errors import TaskError
+from eegfoundation.evaluation.components import require_flickers
 from eegfoundation.paths import expanded
 from eegfoundation.tasks.bcic_2a import BCIC_2A
 from eegfoundation.tasks.bids import task_from_bids
@@ -35,6 +37,7 @@ def load_task(
     classes: Sequence[str] | None = None,
     window: float | None = None,
     start: float | None = None,
+    flicker_hz: Sequence[float] | None = None,
 ) -> Task:
     """Look a task up by its name, or make one of a table or a BIDS folder.
 
@@ -49,6 +52,8 @@ def load_task(
         Of a table or folder: seconds; None: 5 for tables, 2 for BIDS events.
     start : float | None
         Of a folder: where the window begins, seconds from the event; None: 0.
+    flicker_hz : sequence of float | None
+        Of a table or folder: flicker of each class in Hz, 0 for none; None: there is no flicker.
 
     Returns
     -------
@@ -58,8 +63,10 @@ def load_task(
     ------
     TaskError
         If there is no such task, or the table or folder contradicts itself.
+    ConfigError
+        If these cannot be flickers.
     """
-    options = {"classes": classes, "window": window, "start": start}
+    options = {"classes": classes, "window": window, "start": start, "flicker_hz": flicker_hz}
     given = [name for name, value in options.items() if value is not None]
     if (task := TASKS.get(str(name_or_path))) is not None:
         if given:
@@ -72,10 +79,22 @@ def load_task(
     if path.suffix.lower() in (".csv", ".tsv"):
         if start is not None:
             raise TaskError(f"{path.name} is a table; its column start says where spans begin.")
-        return task_from_table(path, classes=classes, window=window)
-    if os.path.isdir(path):  # False where a name is too long
-        return task_from_bids(path, classes=classes, window=window, start=start or 0.0)
-    raise TaskError(
-        f"there is no task {str(name_or_path)!r}; choose among {', '.join(TASKS)}, or give a .csv "
-        "or .tsv file or a BIDS folder."
-    )
+        task = task_from_table(path, classes=classes, window=window)
+    elif os.path.isdir(path):  # False where a name is too long
+        task = task_from_bids(path, classes=classes, window=window, start=start or 0.0)
+    else:
+        raise TaskError(
+            f"there is no task {str(name_or_path)!r}; choose among {', '.join(TASKS)}, or give a "
+            ".csv or .tsv file or a BIDS folder."
+        )
+    return task if flicker_hz is None else _with_flickers(task, flicker_hz)
+
+
+def _with_flickers(task: Task, flicker_hz: Sequence[float]) -> Task:
+    require_flickers([hz for hz in flicker_hz if hz])
+    if len(flicker_hz) != len(task.classes):
+        raise TaskError(
+            f"{task.name} has the classes {', '.join(task.classes)}; flicker_hz has "
+            f"{len(flicker_hz)} entries: give one for each of them in this order, 0 for none."
+        )
+    return dataclasses.replace(task, flicker_hz=tuple(float(hz) for hz in flicker_hz))
