@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from eegfoundation.alignments import BANDS
 from eegfoundation.covariance import (
     MAX_WINDOWS,
     Centre,
     CovarianceFeatures,
     features_of_trials,
     measure,
-    n_features,
     reference_of,
     spread,
     vectors,
@@ -49,8 +49,8 @@ def test_what_is_measured_is_what_the_baselines_measure():
     x = windows()
     x[3] = np.nan
     found = measure(x, config())
-    assert found.shape == (12, len(baselines.BANDS), 5, 5)
-    expected = baselines.covariances(baselines.band_pass(x, SFREQ, *baselines.BANDS[2]))
+    assert found.shape == (12, len(BANDS), 5, 5)
+    expected = baselines.covariances(baselines.band_pass(x, SFREQ, *BANDS[2]))
     np.testing.assert_array_equal(found[:, 2], expected)
     assert np.isnan(found[3]).all()
     flickers = measure(x, config(flicker_hz=[10.0, 17.0]))
@@ -92,8 +92,8 @@ def test_vectors_are_those_of_the_baseline():
         [baselines.tangent_features(measured[:, band], np.arange(8)) for band in range(7)]
     )
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert found.shape[1] == n_features(config()) == 7 * 15
-    assert n_features(config(flicker_hz=[10.0, 17.0])) == 2
+    assert found.shape[1] == config().n_covariances == 7 * 15
+    assert config(flicker_hz=[10.0, 17.0]).n_covariances == 2
 
 
 def test_a_long_recording_is_represented_by_windows_of_all_of_it():

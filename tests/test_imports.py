@@ -32,12 +32,12 @@ STAGES = {
         "features",
     ),
     *("finetuning", "info", "estimators", "integrations", "prediction", "pretraining"),
-    *("conversion", "recording_alignment", "report", "stream", "streaming"),
+    *("conversion", "covariance", "recording_alignment", "report", "stream", "streaming"),
 }
 MODELS_MAY_USE = {
     *("eegfoundation.errors", "eegfoundation.montage", "eegfoundation.preprocessing"),
     *("eegfoundation.tokenizer", "eegfoundation.models", "eegfoundation.paths"),
-    *("eegfoundation.checksums", "eegfoundation.outputs"),
+    *("eegfoundation.checksums", "eegfoundation.outputs", "eegfoundation.alignments"),
 }
 HEAVY = {"torch", "transformers", "mne", "scipy", "sklearn", "pandas", "matplotlib"}
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.alignments import BANDS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -51,7 +53,7 @@ def measure(x: np.ndarray, config: DownstreamConfig) -> np.ndarray:
         found = baselines.canonical_correlations(x, sfreq, config.flicker_hz, lowpass)
         found[~np.isfinite(x).any((1, 2))] = np.nan
         return found
-    parts = [baselines.band_pass(x, sfreq, *band) for band in baselines.BANDS]
+    parts = [baselines.band_pass(x, sfreq, *band) for band in BANDS]
     return np.stack([baselines.covariances(part) for part in parts], axis=1)
 
 
@@ -114,15 +116,6 @@ def vectors(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:
     for band, one in enumerate(reference):
         result[known, band] = tangent_space(measured[known, band], one, metric="riemann")
     return result.reshape(len(measured), -1)
-
-
-def n_features(config: DownstreamConfig) -> int:
-    """Number d of features of a classifier."""
-    from eegfoundation.evaluation.baselines import BANDS
-
-    if config.flicker_hz:
-        return len(config.flicker_hz)
-    return len(BANDS) * config.num_channel * (config.num_channel + 1) // 2
 
 
 class CovarianceFeatures:
@@ -204,7 +197,7 @@ def features_of_trials(model: EEGFoundationForClassification, trials: Trials) ->
     """As `CovarianceFeatures`, of the windows of several sessions, (n, d)."""
     import torch
 
-    result = torch.empty((len(trials), n_features(model.config)))
+    result = torch.empty((len(trials), model.config.n_covariances))
     session = trials.group("session")
     for one in np.unique(session):
         own = np.flatnonzero(session == one)

@@ -179,8 +179,8 @@ class _Reader:
     """A model and the windows that it is asked about, aligned as it wants them."""
 
     def __init__(self, model: EEGFoundationForClassification, trials: Trials) -> None:
+        from eegfoundation.alignments import standardises
         from eegfoundation.covariance import features_of_trials
-        from eegfoundation.evaluation.alignment import standardises
         from eegfoundation.finetuning.fitting import aligned_signals
 
         self.model, self.trials = model, trials

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.alignments import standardises, whitens
 from eegfoundation.covariance import CovarianceFeatures, spread
-from eegfoundation.evaluation.alignment import standardises, whitening, whitens
+from eegfoundation.evaluation.alignment import whitening
 from eegfoundation.evaluation.components import SpectralSums, masks_of, mixed
 
 if TYPE_CHECKING:

@@ -98,11 +98,3 @@ def test_recentring_undoes_any_mixing(x, rng):
     mixing = rng.normal(size=(4, 4)) + 3 * np.eye(4)
     one, other = recentre(matrices, GROUP), recentre(mixing @ matrices @ mixing.T, GROUP)
     np.testing.assert_allclose(np.linalg.eigvalsh(one), np.linalg.eigvalsh(other), rtol=1e-6)
-
-
-def test_classifiers_know_the_same_alignments():
-    """Models may not import this package's evaluation, so theirs is a list of its own."""
-    from eegfoundation.evaluation.alignment import ALIGNMENTS
-    from eegfoundation.models import downstream_config
-
-    assert downstream_config.ALIGNMENTS == ALIGNMENTS

@@ -6,8 +6,8 @@ from pyriemann.estimation import Covariances
 from pyriemann.tangentspace import TangentSpace
 from scipy.signal import welch
 
+from eegfoundation.alignments import BANDS
 from eegfoundation.evaluation.baselines import (
-    BANDS,
     ONE_HERTZ,
     band_power,
     canonical_correlations,

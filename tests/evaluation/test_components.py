@@ -1,18 +1,14 @@
 import numpy as np
 import pytest
 
-from eegfoundation.errors import ConfigError
-from eegfoundation.evaluation.baselines import BANDS
+from eegfoundation.alignments import BANDS, N_COMPONENTS, component_names
 from eegfoundation.evaluation.components import (
-    N_COMPONENTS,
     SpectralSums,
     band_masks,
-    component_names,
     components,
     flicker_masks,
     masks_of,
     mixed,
-    require_flickers,
 )
 
 SFREQ, N_TIMES = 100.0, 300
@@ -130,27 +126,3 @@ def test_components_are_named_in_their_order():
     found = components(x, np.zeros(len(x)), masks_of(N_TIMES, SFREQ, [13.0, 21.0]))
     closest = np.argmax([likeness(found[:, i], source) for i in range(4)])
     assert component_names([13.0, 21.0])[closest] == "21 Hz, component 1"
-
-
-@pytest.mark.parametrize(
-    ("flicker_hz", "message"),
-    [
-        ([], "a list of different frequencies from 1 to 45 Hz"),
-        ([13, 13.0], "a list of different frequencies"),
-        ([0.0, 13.0], "a list of different frequencies"),
-        ([float("nan")], "a list of different frequencies"),
-        ([True], "a list of different frequencies"),
-        ("13", "flicker_hz='13'; a list"),
-        (13.0, "flicker_hz=13.0; a list"),
-    ],
-)
-def test_impossible_flickers_are_one_sentence(flicker_hz, message):
-    with pytest.raises(ConfigError, match=message):
-        require_flickers(flicker_hz)
-
-
-def test_possible_flickers():
-    require_flickers(None, used=False)
-    require_flickers((13, 21.5))
-    with pytest.raises(ConfigError, match="found neither; leave it out"):
-        require_flickers([13.0], used=False)

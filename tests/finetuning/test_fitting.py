@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from eegfoundation import load_downstream_model
+from eegfoundation.alignments import BANDS
 from eegfoundation.errors import CheckpointError, TaskError
 from eegfoundation.evaluation.alignment import euclidean, recentre, standardise
 from eegfoundation.evaluation.baselines import (
-    BANDS,
     band_pass,
     canonical_correlations,
     covariances,

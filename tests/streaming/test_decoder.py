@@ -5,15 +5,14 @@ import pytest
 import torch
 from stream_helpers import NAMES, recorded, signal
 
+from eegfoundation.alignments import standardises, whitens
 from eegfoundation.covariance import CovarianceFeatures
 from eegfoundation.embedding import inference
 from eegfoundation.errors import ConfigError, ModelInputError
 from eegfoundation.evaluation.alignment import (
     euclidean,
     standardise,
-    standardises,
     whitening,
-    whitens,
 )
 from eegfoundation.evaluation.components import SpectralSums, masks_of, mixed
 from eegfoundation.prediction import load_model

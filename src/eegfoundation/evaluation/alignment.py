@@ -20,19 +20,6 @@ import warnings
 
 import numpy as np
 
-#: What a classifier can be made with; covariance matrices alone can be aligned by "riemann" too.
-ALIGNMENTS = ("none", "standardise", "euclidean", "euclidean+standardise", "components")
-
-
-def whitens(alignment: str) -> bool:
-    """Whether signals are whitened."""
-    return "euclidean" in alignment or alignment == "components"
-
-
-def standardises(alignment: str) -> bool:
-    """Whether context vectors are standardised."""
-    return "standardise" in alignment or alignment == "components"
-
 
 def standardise(features: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Standardise each feature within each group of windows.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.alignments import BANDS
 from eegfoundation.evaluation import baselines
 from eegfoundation.evaluation.alignment import euclidean, recentre, standardise
 from eegfoundation.evaluation.components import components, masks_of
@@ -34,7 +35,7 @@ def baseline_rows(material: Material) -> Iterator[Row]:
     mixed = components_of(material)
     for suffix, trials in material.sources():
         whitened = once(functools.partial(euclidean, trials.x, material.session))
-        for name, bands in (("1-Hz bins", baselines.ONE_HERTZ), ("7 bands", baselines.BANDS)):
+        for name, bands in (("1-Hz bins", baselines.ONE_HERTZ), ("7 bands", BANDS)):
             for kind, piece in (("", None), (", Welch", baselines.WELCH_SECONDS)):
                 power = functools.partial(
                     baselines.band_power, sfreq=trials.sfreq, bands=bands, piece=piece
@@ -79,7 +80,7 @@ def _aligned_rows(
 def _tangent_rows(
     material: Material, model: str, x: np.ndarray, whitened: Callable[[], np.ndarray]
 ) -> Iterator[Row]:
-    for kind, bands in (("", None), (", 7 bands", baselines.BANDS)):
+    for kind, bands in (("", None), (", 7 bands", BANDS)):
         for alignment in ALIGNMENTS[:-1]:  # a covariance holds all mixtures already
             features = tangent(material, x, whitened, alignment, bands)
             yield linear_row(

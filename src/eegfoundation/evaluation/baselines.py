@@ -23,8 +23,6 @@ import numpy as np
 
 from eegfoundation.evaluation.alignment import geometric_mean
 
-#: Hertz: delta, theta, lower and upper alpha, lower and upper beta, gamma.
-BANDS = ((1, 4), (4, 8), (8, 10), (10, 13), (13, 20), (20, 30), (30, 45))
 ONE_HERTZ = tuple((f - 0.5, f + 0.5) for f in range(1, 46))
 WELCH_SECONDS = 1.0
 N_HARMONICS = 3

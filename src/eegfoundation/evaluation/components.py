@@ -12,17 +12,11 @@ the filters that `mne.decoding.SSD` would apply to them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from eegfoundation.errors import ConfigError
-from eegfoundation.evaluation.baselines import BANDS
+from eegfoundation.alignments import BANDS, BROAD, N_COMPONENTS
 
-#: Components per band.
-N_COMPONENTS = 2
-#: Hz: all that bands are compared with.
-BROAD = (1.0, 45.0)
 #: Hz to either side of a flicker and its second harmonic: what it is compared with.
 FLANK = 2.0
 _RIDGE = 1e-3  # of the mean power: channels that depend on each other leave directions empty
@@ -63,36 +57,6 @@ def masks_of(
     """Masks for windows of so many samples: of the flickers if there are some, else of `BANDS`."""
     freqs = np.fft.rfftfreq(n_times, 1 / sfreq)
     return flicker_masks(freqs, flicker_hz) if flicker_hz else band_masks(freqs, BANDS)
-
-
-def component_names(flicker_hz: Sequence[float] | None) -> list[str]:
-    """Name of each component, in the order of `SpectralSums.filters` for `masks_of`."""
-    parts = (
-        [f"{hz:g} Hz" for hz in flicker_hz]
-        if flicker_hz
-        else [f"{low}-{high} Hz" for low, high in BANDS]
-    )
-    return [f"{part}, component {i + 1}" for part in parts for i in range(N_COMPONENTS)]
-
-
-def require_flickers(flicker_hz: Any, *, used: bool = True) -> None:
-    """Raise `ConfigError` unless these are flickers (Hz) that something makes use of, or None."""
-    if flicker_hz is None:
-        return
-    if not used:
-        raise ConfigError(
-            f"flicker_hz={flicker_hz!r} is for components and for covariance, found neither; leave "
-            "it out, or choose alignment='components' or strategy='probe+covariance'."
-        )
-    numbers = isinstance(flicker_hz, list | tuple) and all(
-        isinstance(hz, int | float) and not isinstance(hz, bool) and BROAD[0] <= hz <= BROAD[1]
-        for hz in flicker_hz
-    )
-    if not numbers or not flicker_hz or len(set(flicker_hz)) < len(flicker_hz):
-        raise ConfigError(
-            f"flicker_hz={flicker_hz!r}; a list of different frequencies from {BROAD[0]:g} to "
-            f"{BROAD[1]:g} Hz is needed."
-        )
 
 
 class SpectralSums:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eegfoundation.evaluation import alignment
+from eegfoundation import alignments
 from eegfoundation.evaluation.folds import Fold
 from eegfoundation.evaluation.scores import balanced_accuracy
 from eegfoundation.probe import fit_probe
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KINDS = ("ours", "baseline", "random twin")
 STRATEGIES = ("probe", "probe+covariance", "self-training", "head", "lora", "full")
 #: Of those that suit a row, the later looks at more.
-ALIGNMENTS = (*alignment.ALIGNMENTS[:-1], "riemann", "components")
+ALIGNMENTS = (*alignments.ALIGNMENTS[:-1], "riemann", "components")
 
 #: Features of all windows (n, d) for a fold and a seed.
 Features = Callable[[Fold, int], np.ndarray]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.alignments import BANDS
 from eegfoundation.errors import TaskError
-from eegfoundation.evaluation import baselines
 from eegfoundation.evaluation.alignment import euclidean, standardise
 from eegfoundation.evaluation.baseline_rows import (
     baseline_rows,
@@ -148,7 +148,7 @@ def _with_covariance(material: Material) -> Iterator[Row]:
             together = _correlations(material, trials, standardised=alignment != "none")
         else:
             of_covariance = "none" if alignment == "none" else "riemann"
-            together = tangent(material, x, lambda: x, of_covariance, baselines.BANDS)
+            together = tangent(material, x, lambda: x, of_covariance, BANDS)
         members = (_context(material, alignment, twin=False), together)
         yield Row(
             model=material.model,

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eegfoundation.evaluation.alignment import standardises, whitens
+from eegfoundation.alignments import standardises, whitens
 from eegfoundation.models import EEGFoundationForClassification, EEGFoundationModel
 from eegfoundation.windows import MIN_SECONDS
 

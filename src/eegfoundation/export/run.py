@@ -153,7 +153,7 @@ def describe_export(model: Model, graph: Graph) -> dict[str, Any]:
 
 def _components(model: Any) -> dict[str, Any] | None:
     """What ``filters`` are made for; None without components."""
-    from eegfoundation.evaluation.baselines import BANDS
+    from eegfoundation.alignments import BANDS
 
     config = model.config
     if not config.component_names:

@@ -214,7 +214,8 @@ def classifier_config(
 
 def aligned_signals(trials: Trials, config: DownstreamConfig) -> np.ndarray:
     """Signals (n, n_chans, n_times) as a classifier wants them: whitened, with components."""
-    from eegfoundation.evaluation.alignment import euclidean, whitens
+    from eegfoundation.alignments import whitens
+    from eegfoundation.evaluation.alignment import euclidean
     from eegfoundation.evaluation.components import components, masks_of
 
     x, session = trials.x, trials.group("session")
@@ -236,7 +237,8 @@ def aligned_context(
     cache: bool = True,
 ) -> np.ndarray:
     """Context vectors (n, n_chans, E) of signals, standardised if that is asked for."""
-    from eegfoundation.evaluation.alignment import standardise, standardises
+    from eegfoundation.alignments import standardises
+    from eegfoundation.evaluation.alignment import standardise
     from eegfoundation.features import context_vectors
 
     context = context_vectors(x, trials.preprocessing, encoder, cache=cache)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from eegfoundation.alignments import ALIGNMENTS, require_flickers, standardises
 from eegfoundation.errors import ConfigError
-from eegfoundation.evaluation.alignment import ALIGNMENTS, standardises
-from eegfoundation.evaluation.components import require_flickers
 from eegfoundation.runs import LARGEST_COUNT, LARGEST_RATE
 
 STRATEGIES = ("probe", "probe+covariance", "head", "lora", "full")

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import logging
 
+from eegfoundation.alignments import standardises
 from eegfoundation.errors import CheckpointError, ModelInputError
-from eegfoundation.evaluation.alignment import standardises
 from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.models.encoder import EEGFoundationModel, EEGFoundationPreTrainedModel
 from eegfoundation.models.readout import CovarianceReadout, LinearReadout

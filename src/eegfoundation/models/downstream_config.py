@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from eegfoundation.alignments import (
+    ALIGNMENTS,
+    component_names,
+    n_covariances,
+    require_flickers,
+    standardises,
+)
 from eegfoundation.errors import ConfigError
-from eegfoundation.evaluation.alignment import ALIGNMENTS, standardises
-from eegfoundation.evaluation.components import component_names, require_flickers
 from eegfoundation.models.strict_config import StrictConfig
 from eegfoundation.preprocessing import Preprocessing
 
@@ -161,3 +166,8 @@ class DownstreamConfig(StrictConfig):
     def component_names(self) -> list[str]:
         """Of the components that come after the channels; empty without any."""
         return component_names(self.flicker_hz) if self.alignment == "components" else []
+
+    @property
+    def n_covariances(self) -> int:
+        """Number of features that tell how channels go together."""
+        return n_covariances(self.num_channel, self.flicker_hz)

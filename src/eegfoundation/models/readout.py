@@ -17,9 +17,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from eegfoundation.covariance import n_features
+from eegfoundation.alignments import BANDS
 from eegfoundation.errors import ModelInputError
-from eegfoundation.evaluation.baselines import BANDS
 from eegfoundation.models.downstream_config import DownstreamConfig
 from eegfoundation.montage import positions as standard_positions
 
@@ -142,7 +141,7 @@ class CovarianceReadout(nn.Module):
 
     def __init__(self, config: DownstreamConfig) -> None:
         super().__init__()
-        self.n_features = n_features(config)
+        self.n_features = config.n_covariances
         n_chans = config.num_channel
         shape = (0,) if config.flicker_hz else (len(BANDS), n_chans, n_chans)
         self.weight = nn.Parameter(torch.zeros(self.n_features, config.num_classes))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eegfoundation.alignments import standardises
 from eegfoundation.errors import ConfigError
-from eegfoundation.evaluation.alignment import standardises
 from eegfoundation.recording_alignment import Moments, SignalAlignment
 
 if TYPE_CHECKING:

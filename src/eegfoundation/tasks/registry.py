@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from eegfoundation.alignments import require_flickers
 from eegfoundation.errors import TaskError
-from eegfoundation.evaluation.components import require_flickers
 from eegfoundation.paths import expanded
 from eegfoundation.tasks.bcic_2a import BCIC_2A
 from eegfoundation.tasks.bids import task_from_bids
