@@ -263,6 +263,14 @@ def of_kind(encoder, alignment, readout, **more):
     return model
 
 
+def noisy_waves():
+    """Windows of waves alone hardly differ, and standardising them would magnify rounding."""
+    x = waves(200, duration=130) * np.array([1, 2, 3])[:, None]
+    x += np.random.default_rng(0).normal(0, 5, x.shape)
+    x[1, 5000:5100] = np.nan
+    return x
+
+
 @pytest.mark.parametrize(
     ("alignment", "readout"),
     [
@@ -277,10 +285,7 @@ def test_a_recording_is_aligned_as_in_training(encoder, alignment, readout, monk
 
     monkeypatch.setenv("EEGFOUNDATION_CACHE", str(tmp_path))
     model = of_kind(encoder, alignment, readout)
-    x = waves(200, duration=130) * np.array([1, 2, 3])[:, None]
-    # windows of waves alone hardly differ, and standardising them would magnify rounding
-    x += np.random.default_rng(0).normal(0, 5, x.shape)
-    x[1, 5000:5100] = np.nan
+    x = noisy_waves()
     source = read_recording(x, **THREE)
     table = predict(source, model)
     expected = predict_trials(model, aligned_trials(source, model))
@@ -309,9 +314,7 @@ def test_covariance_is_measured_as_in_training(
     monkeypatch.setattr(covariance, "MAX_WINDOWS", 21)
     model = of_kind(encoder, alignment, "linear", covariance=True, flicker_hz=flicker_hz)
     without = of_kind(encoder, alignment, "linear") if flicker_hz is None else None
-    x = waves(200, duration=130) * np.array([1, 2, 3])[:, None]
-    x += np.random.default_rng(0).normal(0, 5, x.shape)
-    x[1, 5000:5100] = np.nan
+    x = noisy_waves()
     source = read_recording(x, **THREE)
     table = predict(source, model)
     expected = predict_trials(model, aligned_trials(source, model))

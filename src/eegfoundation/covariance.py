@@ -140,7 +140,7 @@ class CovarianceFeatures:
         import torch
 
         self._config = model.config
-        self._reference = model.covariance.reference.double().cpu().numpy()
+        self.reference = model.covariance.reference.double().cpu().numpy()
         self._gathered: list[np.ndarray] = []
         self._centre: Centre | None = None
         n_signals = len(positions) + len(model.config.component_names)
@@ -157,7 +157,7 @@ class CovarianceFeatures:
 
     def add(self, x: np.ndarray) -> None:
         """Count windows (n, C, T), microvolts, for the mean of the recording."""
-        self._gathered.append(self._measured(x))
+        self._gathered.append(self.measured(x))
 
     def finish(self) -> None:
         """Learn what the counted windows share."""
@@ -168,12 +168,13 @@ class CovarianceFeatures:
         """Features (n, d) of windows (n, C, T)."""
         import torch
 
-        measured = self._measured(x)
+        measured = self.measured(x)
         if self._centre is not None:
             measured = self._centre(measured)
-        return torch.from_numpy(vectors(measured, self._reference))
+        return torch.from_numpy(vectors(measured, self.reference))
 
-    def _measured(self, x: np.ndarray) -> np.ndarray:
+    def measured(self, x: np.ndarray) -> np.ndarray:
+        """As `measure`, of the classifier's own electrodes."""
         if self._config.flicker_hz:  # any channels do
             return measure(x, self._config)
         own = x[:, self._nearest]
@@ -183,29 +184,26 @@ class CovarianceFeatures:
 
 def centred_trials(trials: Trials, config: DownstreamConfig) -> np.ndarray:
     """What is measured of windows to learn from, each session centred if it is to be aligned."""
-    measured = measure(trials.x, config)
-    if config.alignment == "none":
-        return measured
-    session = trials.group("session")
-    for one in np.unique(session):
-        own = np.flatnonzero(session == one)
-        measured[own] = Centre(measured[own[spread(len(own))]])(measured[own])
-    return measured
+    return _centred(measure(trials.x, config), trials, config)
 
 
 def features_of_trials(model: EEGFoundationForClassification, trials: Trials) -> Tensor:
     """As `CovarianceFeatures`, of the windows of several sessions, (n, d)."""
     import torch
 
-    result = torch.empty((len(trials), model.config.n_covariances))
+    features = CovarianceFeatures(model, trials.positions)
+    measured = _centred(features.measured(trials.x), trials, model.config)
+    return torch.from_numpy(vectors(measured, features.reference))
+
+
+def _centred(measured: np.ndarray, trials: Trials, config: DownstreamConfig) -> np.ndarray:
+    if config.alignment == "none":
+        return measured
     session = trials.group("session")
+    result = np.empty_like(measured)
     for one in np.unique(session):
-        own = np.flatnonzero(session == one)
-        features = CovarianceFeatures(model, trials.positions)
-        if model.config.alignment != "none":
-            features.add(trials.x[own[spread(len(own))]])
-            features.finish()
-        result[torch.from_numpy(own)] = features(trials.x[own])
+        own = measured[session == one]
+        result[session == one] = Centre(own[spread(len(own))])(own)
     return result
 
 

@@ -43,22 +43,15 @@ class SignalAlignment:
         self._root: np.ndarray | None = None
         self._filters: np.ndarray | None = None
 
-    def add(self, x: np.ndarray, sfreq: float) -> None:
-        """Count windows.
-
-        Parameters
-        ----------
-        x : ndarray, shape (n, n_chans, n_times)
-            Microvolts, NaN where unusable.
-        sfreq : float
-            Hz.
-        """
+    def add(self, x: np.ndarray) -> None:
+        """Count windows (n, n_chans, n_times), microvolts, NaN where unusable."""
         if not self.whitens:
             return
         flat = np.nan_to_num(x).transpose(1, 0, 2).reshape(x.shape[1], -1).astype(np.float64)
         self._covariance = self._covariance + flat @ flat.T
         if self._config.component_names:
             if self._sums is None:
+                sfreq = self._config.preprocessing["sfreq"]
                 masks = masks_of(x.shape[-1], sfreq, self._config.flicker_hz)
                 self._sums = SpectralSums(masks)
             self._sums.add(x)
@@ -173,7 +166,7 @@ def alignment_of(
         if mixes:
             counted, first = spread(count), 0
             for x in watched():
-                signal.add(x, recording.sfreq)
+                signal.add(x)
                 own = counted[(counted >= first) & (counted < first + len(x))] - first
                 if together is not None and len(own):
                     together.add(x[own])

@@ -30,8 +30,8 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
     strategy : {"probe", "probe+covariance", "head", "lora", "full"}
         What is learned, see `eegfoundation.finetuning.settings.FinetuneSettings`: a logistic
         regression on frozen features (seconds), beside it another one on how channels go together
-        (best where that matters, as in motor imagery and SSVEP), fusion and head (minutes on a
-        laptop), these and additions to the encoder's attention, or everything.
+        (for SSVEP and movement, where that matters), fusion and head (minutes on a laptop), these
+        and additions to the encoder's attention, or everything.
     alignment : {"none", "standardise", "euclidean", "euclidean+standardise", "components"}
         What is done to each recording without labels: its features standardised, its signals
         whitened, both, or both and (in a probe) beside its channels those mixtures of them in which

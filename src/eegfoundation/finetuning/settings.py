@@ -29,9 +29,9 @@ class FinetuneSettings:
     strategy: str = "probe"
     """What is learned. "probe": a linear readout of the frozen encoder's context vectors.
     "probe+covariance": another one beside it, on how channels go together
-    (`eegfoundation.covariance`), their probabilities averaged. "head":
-    spatial fusion and head, the encoder frozen. "lora": these, and low-rank additions to the
-    encoder's attention. "full": everything."""
+    (`eegfoundation.covariance`), their probabilities averaged. "head": spatial fusion and head, the
+    encoder frozen. "lora": these, and low-rank additions to the encoder's attention. "full":
+    everything."""
     alignment: str = "none"
     """What is done to each session without labels: nothing, its context vectors standardised, its
     signals whitened, or both; "components": both, and components of the session beside its channels

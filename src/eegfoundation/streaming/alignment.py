@@ -61,7 +61,6 @@ class CausalAlignment:
         self.calibration = calibration
         self.standardises = standardises(config.alignment)
         self._encoder, self._together = encoder, together
-        self._sfreq = sfreq
         self._n_wanted = calibration * sfreq
         self._windows: list[np.ndarray] = []  # of the calibration
         self._n_samples = 0
@@ -115,7 +114,7 @@ class CausalAlignment:
         """End of the calibration: what mixes channels, then the statistics of what it leaves."""
         windows = np.stack(self._windows)
         self._windows = []
-        self._signal.add(windows, self._sfreq)
+        self._signal.add(windows)
         self._signal.finish()
         if self._together is not None:
             self._together.add(windows)
