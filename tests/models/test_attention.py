@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from eegfoundation.models import attention, encoder
-from eegfoundation.models.attention import drop_, kept, tiled_attention
+from eegfoundation.models.attention import attention_by_heads, drop_, kept, tiled_attention
 from eegfoundation.models.encoder import attend
+from eegfoundation.models.linear import has_onednn
 
 
 def rows(n_rows, n_heads, n_positions, size, dtype=torch.float64, seed=0):
@@ -40,6 +41,23 @@ def test_it_is_attention(n_rows, n_heads, n_positions, size, tile, seed):
     theirs = with_gradients(F.scaled_dot_product_attention, *qkv)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)  # theirs is not exact to the end
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    n_rows=st.integers(1, 3),
+    n_heads=st.integers(1, 3),
+    n_positions=st.integers(1, 40),
+    size=st.integers(1, 9),
+    tile=st.integers(1, 2000),
+    seed=st.integers(0, 99),
+)
+def test_it_is_attention_by_heads(n_rows, n_heads, n_positions, size, tile, seed):
+    qkv = rows(n_rows, n_heads, n_positions, size, torch.float32, seed)
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(attention, "TILE", tile)
+        ours, theirs = attention_by_heads(*qkv), F.scaled_dot_product_attention(*qkv)
+    torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=1e-5)
 
 
 def test_the_gradient_is_right_under_dropout(monkeypatch):
@@ -130,4 +148,29 @@ def test_without_matrix_units_tiles_take_many_positions_too(monkeypatch, calls):
     monkeypatch.setattr(encoder, "has_matrix_units", lambda: False)
     with torch.no_grad():
         attend(*(x.bfloat16() for x in rows(1, 2, 200, 16)))
+    assert len(calls) == 1
+
+
+@pytest.mark.skipif(not has_onednn(torch.float32), reason="this PyTorch has no oneDNN")
+def test_long_windows_are_attended_to_by_heads_where_mkl_is_slow(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        encoder, "attention_by_heads", lambda *a: calls.append(1) or attention_by_heads(*a)
+    )
+    monkeypatch.setattr(encoder, "slows_mkl", lambda: True)
+    qkv = rows(1, 2, 1000, 16, torch.float32)
+    theirs = F.scaled_dot_product_attention(*qkv)
+    with torch.no_grad():
+        attend(*(x[:, :, :999] for x in qkv))  # too few
+        attend(*qkv, torch.zeros(1, 1, 1000, 1000))  # a mask
+        with torch.autocast("cpu", torch.bfloat16):
+            attend(*qkv)
+        assert not calls
+        ours = attend(*qkv)
+    assert len(calls) == 1
+    torch.testing.assert_close(ours, theirs.detach(), atol=2e-6, rtol=1e-5)
+    attend(*qkv)  # wants a gradient
+    monkeypatch.setattr(encoder, "slows_mkl", lambda: False)
+    with torch.no_grad():
+        attend(*qkv)
     assert len(calls) == 1

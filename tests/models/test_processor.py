@@ -22,7 +22,17 @@ def test_units_are_found(monkeypatch, can, bfloat16, matrices):
     assert processor.has_matrix_units.__wrapped__() is matrices
 
 
+@pytest.mark.parametrize(
+    ("name", "slow"), [("AMD EPYC", True), ("Intel(R) Xeon(R) Processor", False), (None, False)]
+)
+def test_mkl_is_slow_on_amd(monkeypatch, name, slow):
+    can = {} if name is None else {"cpu_name": name}
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: can, raising=False)
+    assert processor.slows_mkl.__wrapped__() is slow
+
+
 def test_a_pytorch_that_does_not_tell_has_none(monkeypatch):
     monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
     assert not processor.multiplies_bfloat16(torch.device("cpu"))
     assert not processor.has_matrix_units.__wrapped__()
+    assert not processor.slows_mkl.__wrapped__()

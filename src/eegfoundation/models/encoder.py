@@ -23,7 +23,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from eegfoundation.errors import CheckpointError, EEGFoundationError, ModelInputError, some_of
-from eegfoundation.models.attention import tiled_attention
+from eegfoundation.models.attention import attention_by_heads, tiled_attention
 from eegfoundation.models.config import EEGFoundationConfig
 from eegfoundation.models.embeddings import (
     FilterBank,
@@ -31,14 +31,15 @@ from eegfoundation.models.embeddings import (
     fourier_filters,
     ordinal_table,
 )
-from eegfoundation.models.linear import Linear, activated
-from eegfoundation.models.processor import has_matrix_units
+from eegfoundation.models.linear import Linear, activated, suits_onednn
+from eegfoundation.models.processor import has_matrix_units, slows_mkl
 from eegfoundation.models.rotary import rotary_tables, rotate
 from eegfoundation.models.sharing import SharedModel, quiet
 from eegfoundation.preprocessing import Preprocessing
 from eegfoundation.tokenizer import N_BINS, PAD, AmplitudeTokenizer
 
-_MANY_POSITIONS = 128  # from here on PyTorch's attention is faster on matrix units
+_POSITIONS_FOR_UNITS = 128  # from here on PyTorch's attention is faster on matrix units
+_POSITIONS_BY_HEADS = 1000  # from here on the products of one head outweigh the calls for them
 _RESIDUAL = 0.1  # of what is added in a new block: at first the spectrum passes nearly unchanged
 
 
@@ -59,12 +60,15 @@ def attend(
     PyTorch's kernel, but for low precision on a CPU: there it multiplies as slowly as in float32,
     and tiles of plain products are half as fast again; with dropout (in training), several times.
     Only where the processor has matrix units, the kernel uses them, and is twice as fast as tiles
-    if there are many positions and no gradient (docs/performance.md).
+    if there are many positions and no gradient (docs/performance.md). In float32 the kernel is slow
+    where MKL is, on AMD: there long windows are attended to head by head.
     """
     own = mask is None and q.device.type == "cpu" and not torch.compiler.is_compiling()
     # a traced graph (compile, export) takes any number of positions: no question of it may be asked
     if own and (dropout or (_low_precision(q) and not _suits_matrix_units(q))):
         return tiled_attention(q, k, v, dropout)
+    if own and q.shape[2] >= _POSITIONS_BY_HEADS and slows_mkl() and suits_onednn(q, k):
+        return attention_by_heads(q, k, v)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
 
@@ -74,7 +78,7 @@ def _low_precision(q: Tensor) -> bool:
 
 def _suits_matrix_units(q: Tensor) -> bool:
     learns = torch.is_grad_enabled() and q.requires_grad
-    return has_matrix_units() and not learns and q.shape[2] >= _MANY_POSITIONS
+    return has_matrix_units() and not learns and q.shape[2] >= _POSITIONS_FOR_UNITS
 
 
 class ResidualLinear(Linear):

@@ -22,6 +22,12 @@ def has_matrix_units() -> bool:
     return bool(_capabilities().get("amx_bf16"))
 
 
+@functools.cache
+def slows_mkl() -> bool:
+    """Whether MKL, which multiplies float32 for PyTorch, leaves half of the units idle (AMD)."""
+    return "AMD" in _capabilities().get("cpu_name", "")
+
+
 def _capabilities() -> dict[str, Any]:
     ask: Any = getattr(torch.cpu, "get_capabilities", dict)  # PyTorch before 2.9 does not tell
     return dict(ask())
