@@ -20,7 +20,7 @@ from sklearn.metrics import balanced_accuracy_score
 from tqdm.auto import tqdm
 
 from eegfoundation import SimulatedTrainingWarning, preprocess, read_recording
-from eegfoundation.finetuning.fitting import predict_trials
+from eegfoundation.finetuning.predicting import predict_trials
 from eegfoundation.prediction import load_classifier
 from eegfoundation.synthetic import BCIC_2A_CHANNELS, IMAGERY, simulate_motor_imagery
 from eegfoundation.tasks import Trials

@@ -14,7 +14,8 @@ from eegfoundation.explain import (
     occlusion,
     plot_topomaps,
 )
-from eegfoundation.finetuning.fitting import fit, predict_trials
+from eegfoundation.finetuning.fitting import fit
+from eegfoundation.finetuning.predicting import predict_trials
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.synthetic import CLASSES, simulate_motor_imagery
 from eegfoundation.tasks.trials import Trials
@@ -158,7 +159,10 @@ def test_of_covariance_the_encoder_s_part_is_explained(few, encoder):
     settings = FinetuneSettings(strategy="probe+covariance")
     model = fit(few, everything, everything[:0], encoder, settings)
     alone = fit(few, everything, everything[:0], encoder)
-    np.testing.assert_allclose(attention(model, few).values, attention(alone, few).values)
+    shares, of_alone = attention(model, few), attention(alone, few)
+    np.testing.assert_allclose(shares.values, of_alone.values)
+    assert shares.quantity == "share in the encoder's half of the decisions"
+    assert of_alone.quantity == "share in the decisions"
     drops = occlusion(model, few, by="channel").values
     np.testing.assert_allclose(drops, occlusion(alone, few, by="channel").values / 2, atol=1e-5)
 

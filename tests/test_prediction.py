@@ -281,7 +281,7 @@ def noisy_waves():
     ],
 )
 def test_a_recording_is_aligned_as_in_training(encoder, alignment, readout, monkeypatch, tmp_path):
-    from eegfoundation.finetuning.fitting import predict_trials
+    from eegfoundation.finetuning.predicting import predict_trials
 
     monkeypatch.setenv("EEGFOUNDATION_CACHE", str(tmp_path))
     model = of_kind(encoder, alignment, readout)
@@ -308,7 +308,7 @@ def test_covariance_is_measured_as_in_training(
     encoder, alignment, flicker_hz, monkeypatch, tmp_path
 ):
     from eegfoundation import covariance
-    from eegfoundation.finetuning.fitting import predict_trials
+    from eegfoundation.finetuning.predicting import predict_trials
 
     monkeypatch.setenv("EEGFOUNDATION_CACHE", str(tmp_path))
     monkeypatch.setattr(covariance, "MAX_WINDOWS", 21)

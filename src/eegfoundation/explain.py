@@ -61,11 +61,11 @@ def attention(model: EEGFoundationForClassification, source: Any, **reading: Any
     shares : ElectrodeMap
         One band, "all frequencies". A class's shares sum to 1.
     """
-    from eegfoundation.finetuning.fitting import electrode_shares
+    from eegfoundation.finetuning.predicting import electrode_shares
 
     trials = _trials(model, source, reading)
     shares = electrode_shares(model, trials)
-    quantity = "share in the decisions"
+    quantity = f"share in {model.config.shared_out}"
     return _map(model, trials, shares[:, None], trials.y, quantity, (EVERYTHING,))
 
 
@@ -181,7 +181,7 @@ class _Reader:
     def __init__(self, model: EEGFoundationForClassification, trials: Trials) -> None:
         from eegfoundation.alignments import standardises
         from eegfoundation.covariance import features_of_trials
-        from eegfoundation.finetuning.fitting import aligned_signals
+        from eegfoundation.finetuning.data import aligned_signals
 
         self.model, self.trials = model, trials
         self.group = trials.group("session")
@@ -248,7 +248,7 @@ def _trials(
     """`source` as trials; windows of a recording are labelled with what they are taken for."""
     import dataclasses
 
-    from eegfoundation.finetuning.fitting import predict_trials
+    from eegfoundation.finetuning.predicting import predict_trials
     from eegfoundation.prediction import class_names
     from eegfoundation.preprocessing import preprocess
     from eegfoundation.recording import Recording, read_recording

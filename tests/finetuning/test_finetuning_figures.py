@@ -55,6 +55,7 @@ def test_components_are_bars_beside_a_few_channels_and_a_number_beside_a_map(tmp
     share = np.array([0.2, 0.2, 0.2, 0.1, 0.3])
     axis, _ = drawn(figures.attention(share, names, positions(names[:4])), tmp_path)
     assert axis.get_title() == "Share in the decisions\n(and 30% without a place)"
-    few = figures.attention(share[2:], names[2:], positions(names[2:4]))
+    few = figures.attention(share[2:], names[2:], positions(names[2:4]), "what is heard")
     (axis,) = drawn(few, tmp_path)
+    assert axis.get_title(loc="left") == "Share in what is heard"
     assert [text.get_text() for text in axis.get_yticklabels()] == names[2:]

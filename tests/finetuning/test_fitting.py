@@ -1,6 +1,5 @@
 """From labelled windows to a classifier, by every strategy."""
 
-import copy
 import dataclasses
 
 import numpy as np
@@ -19,7 +18,8 @@ from eegfoundation.evaluation.baselines import (
 )
 from eegfoundation.evaluation.components import components, masks_of
 from eegfoundation.features import context_vectors
-from eegfoundation.finetuning.fitting import electrode_shares, fit, predict_trials
+from eegfoundation.finetuning.fitting import fit
+from eegfoundation.finetuning.predicting import electrode_shares, predict_trials
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.models import fingerprint, save_downstream_model
 from eegfoundation.preprocessing import Preprocessing
@@ -104,13 +104,6 @@ def test_a_probe_learns_what_there_is_to_learn(trials, fold, encoder):
     assert accuracy > 0.85
     shares = electrode_shares(model, trials, test).mean(0)
     assert shares.sum() == pytest.approx(1)
-
-
-def test_a_training_that_diverged_is_said(trials, fold, encoder):
-    train, validation, test = fold
-    model = fit(trials, train, validation, encoder, settings("head", learning_rate=1e6))
-    with pytest.raises(TaskError, match=r"diverged. Train it with a lower learning_rate\.$"):
-        predict_trials(model, trials, test)
 
 
 def test_shuffled_labels_teach_nothing(trials, fold, encoder):
@@ -199,9 +192,10 @@ def test_bfloat16_learns_nearly_the_same(trials, fold, encoder, narrow, strategy
         assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
         histories.append(history)
         found.append(predict_trials(model, trials, test))
-    first, later = ([history[i]["eval_loss"] for history in histories] for i in (0, -1))
-    assert first[1] == pytest.approx(first[0], rel=0.01)
-    assert later[1] == pytest.approx(later[0], abs=0.1)  # rounding differs, and so do the paths
+    losses = [[row["eval_loss"] for row in history] for history in histories]
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=0.01)
+    # Weights of the best epoch are kept; one bad step afterwards may part the paths by far more.
+    assert min(losses[1]) == pytest.approx(min(losses[0]), abs=0.03)
     right = [(p.argmax(1) == trials.y[test]).mean() for p in found]
     assert right[1] == pytest.approx(right[0], abs=0.15)
     assert (found[0] != found[1]).any()
@@ -270,16 +264,6 @@ def test_without_validation_it_runs_through(trials, fold, encoder, narrow):
     assert [set(row) for row in history] == [{"epoch", "loss"}] * 4
 
 
-def test_alignment_is_within_a_session_and_by_the_windows_given(trials, fold, encoder):
-    train, validation, test = fold
-    model = fit(trials, train, validation, encoder, settings("probe", alignment="standardise"))
-    whole = predict_trials(model, trials, test)
-    alone = predict_trials(model, trials.select(test))
-    np.testing.assert_allclose(alone, whole, atol=1e-5)  # others' sessions say nothing
-    few = predict_trials(model, trials.select(test[:3]))
-    assert np.abs(few - whole[:3]).max() > 1e-4
-
-
 def test_what_cannot_be_learned_from_is_one_sentence(trials, fold, encoder):
     train, validation, _ = fold
     only = train[trials.y[train] == 0]
@@ -289,11 +273,3 @@ def test_what_cannot_be_learned_from_is_one_sentence(trials, fold, encoder):
     other = dataclasses.replace(trials, preprocessing=Preprocessing(highpass=1.0))
     with pytest.raises(TaskError, match="highpass"):
         fit(other, train, validation, encoder)
-
-
-def test_an_encoder_in_training_stays_in_training(trials, fold, encoder):
-    own = copy.deepcopy(encoder).train()
-    model = fit(trials, *fold[:2], own)
-    predict_trials(model, trials, fold[2])
-    assert own.training
-    assert all(p.requires_grad for p in own.parameters())

@@ -236,7 +236,7 @@ class EEGFoundationClassifier(ClassifierMixin, TakesSignals):
         ModelInputError
             If the probe knows none of the channels.
         """
-        from eegfoundation.finetuning.fitting import predict_trials
+        from eegfoundation.finetuning.predicting import predict_trials
 
         check_is_fitted(self)
         samples = self._read(X, self.preprocessing_)

@@ -206,7 +206,8 @@ def _tuned(material: Material, strategy: str) -> Iterator[Row]:
 def _fine_tune(
     material: Material, strategy: str, alignment: str, fold: Fold, seed: int
 ) -> tuple[np.ndarray, float]:
-    from eegfoundation.finetuning.fitting import fit, predict_trials
+    from eegfoundation.finetuning.fitting import fit
+    from eegfoundation.finetuning.predicting import predict_trials
     from eegfoundation.finetuning.settings import FinetuneSettings
 
     settings = FinetuneSettings(strategy=strategy, alignment=alignment, seed=seed)

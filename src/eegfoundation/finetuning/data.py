@@ -1,4 +1,7 @@
-"""Windows in the order in which a training asks for them, and a little different every time.
+"""Windows as a classifier hears them: aligned, in some order, a little different every time.
+
+Alignment is within a session and over all of its windows: those that are to be predicted count,
+their labels do not.
 
 Order and augmentation depend on (seed, epoch, window) alone, so that a resumed training sees what
 an uninterrupted one would have seen.
@@ -9,13 +12,51 @@ Shape legend: n windows, C channels, T samples, E context width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eegfoundation.finetuning.settings import FinetuneSettings
 
+if TYPE_CHECKING:
+    from eegfoundation.models import DownstreamConfig, EEGFoundationModel
+    from eegfoundation.tasks.trials import Trials
+
 #: Augmentation: share of channels left out, deviation of log amplitude, largest share shifted.
 DROPPED, SCALING, SHIFT = 0.1, 0.1, 0.1
+
+
+def aligned_signals(trials: Trials, config: DownstreamConfig) -> np.ndarray:
+    """Signals (n, n_chans, n_times) as a classifier wants them: whitened, with components."""
+    from eegfoundation.alignments import whitens
+    from eegfoundation.evaluation.alignment import euclidean
+    from eegfoundation.evaluation.components import components, masks_of
+
+    x, session = trials.x, trials.group("session")
+    if not whitens(config.alignment):
+        return x
+    whitened = euclidean(x, session)
+    if not config.component_names:
+        return whitened
+    masks = masks_of(x.shape[-1], trials.sfreq, config.flicker_hz)
+    return np.concatenate([whitened, components(x, session, masks)], axis=1)
+
+
+def aligned_context(
+    trials: Trials,
+    x: np.ndarray,
+    encoder: EEGFoundationModel,
+    alignment: str,
+    *,
+    cache: bool = True,
+) -> np.ndarray:
+    """Context vectors (n, n_chans, E) of signals, standardised if that is asked for."""
+    from eegfoundation.alignments import standardises
+    from eegfoundation.evaluation.alignment import standardise
+    from eegfoundation.features import context_vectors
+
+    context = context_vectors(x, trials.preprocessing, encoder, cache=cache)
+    return standardise(context, trials.group("session")) if standardises(alignment) else context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,12 @@ def confusion(y: np.ndarray, guess: np.ndarray, classes: Sequence[str], title: s
     return figure
 
 
-def attention(share: np.ndarray, ch_names: Sequence[str], positions: np.ndarray) -> Figure:
+def attention(
+    share: np.ndarray,
+    ch_names: Sequence[str],
+    positions: np.ndarray,
+    of: str = "the decisions",
+) -> Figure:
     """Share of each electrode in the decisions, over the head.
 
     Fewer than four electrodes of known position, or two in one place (as bipolar pairs can be),
@@ -90,11 +95,13 @@ def attention(share: np.ndarray, ch_names: Sequence[str], positions: np.ndarray)
         Components may follow the channels.
     positions : ndarray, shape (n_chans, 3), or less where components have none
         Metres, NaN where unknown.
+    of : str
+        What is shared out.
     """
     missing = len(share) - len(positions)
     positions = np.pad(positions, ((0, missing), (0, 0)), constant_values=np.nan)
     known = np.isfinite(positions).all(1)
-    title = "Share in the decisions"
+    title = f"Share in {of}"
     with style():
         n_places = len(np.unique(positions[known].round(3), axis=0))
         if n_places < max(4, known.sum()):

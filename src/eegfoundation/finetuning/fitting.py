@@ -2,9 +2,6 @@
 
 Strategies of rising freedom (see `FinetuneSettings`). A frozen encoder's context vectors are
 computed once and kept (`eegfoundation.features`); one that is trained runs in every step.
-
-Alignment is within a session and over all of its windows: those that are to be predicted count,
-their labels do not.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegfoundation.errors import ConfigError, TaskError
+from eegfoundation.finetuning.data import TuningData, aligned_context, aligned_signals
 from eegfoundation.finetuning.settings import FinetuneSettings
 
 if TYPE_CHECKING:
@@ -79,7 +77,8 @@ def fit(
     Examples
     --------
     >>> from eegfoundation import load_encoder
-    >>> from eegfoundation.finetuning.fitting import fit, predict_trials
+    >>> from eegfoundation.finetuning.fitting import fit
+    >>> from eegfoundation.finetuning.predicting import predict_trials
     >>> model = fit(trials, train, validation, load_encoder())  # doctest: +SKIP
     >>> predict_trials(model, trials, test).shape  # doctest: +SKIP
     (120, 2)
@@ -108,49 +107,6 @@ def fit(
         return _fit_network(
             trials, x, context, (train, validation), encoder, settings, config, out, history
         )
-
-
-def predict_trials(
-    model: EEGFoundationForClassification, trials: Trials, index: np.ndarray | None = None
-) -> np.ndarray:
-    """Probabilities of windows.
-
-    Parameters
-    ----------
-    model : EEGFoundationForClassification
-    trials : Trials
-        Preprocessed as the model expects. If it asks for alignment, each session is aligned by all
-        of its windows in here.
-    index : ndarray of integers | None
-        Windows to predict; None: all.
-
-    Returns
-    -------
-    probability : ndarray, shape (n, n_classes)
-        float32.
-
-    Raises
-    ------
-    TaskError
-        If the model gives no numbers, as after a training that diverged.
-    """
-    probability = _run(model, trials, index)[0]
-    if not np.isfinite(probability).all():
-        raise TaskError(
-            "The classifier gives NaN instead of probabilities: its training diverged. Train it "
-            "with a lower learning_rate."
-        )
-    return probability
-
-
-def electrode_shares(
-    model: EEGFoundationForClassification, trials: Trials, index: np.ndarray | None = None
-) -> np.ndarray:
-    """Share of each electrode in the decisions on windows, (n, n_chans); see `predict_trials`.
-
-    Components, if the model has some, follow the electrodes.
-    """
-    return _run(model, trials, index)[1]
 
 
 def classifier_config(
@@ -210,39 +166,6 @@ def classifier_config(
     for name in ("transformers_version", "num_labels", "id2label", "label2id", "architectures"):
         kept.pop(name, None)
     return DownstreamConfig(**{**kept, **decided})
-
-
-def aligned_signals(trials: Trials, config: DownstreamConfig) -> np.ndarray:
-    """Signals (n, n_chans, n_times) as a classifier wants them: whitened, with components."""
-    from eegfoundation.alignments import whitens
-    from eegfoundation.evaluation.alignment import euclidean
-    from eegfoundation.evaluation.components import components, masks_of
-
-    x, session = trials.x, trials.group("session")
-    if not whitens(config.alignment):
-        return x
-    whitened = euclidean(x, session)
-    if not config.component_names:
-        return whitened
-    masks = masks_of(x.shape[-1], trials.sfreq, config.flicker_hz)
-    return np.concatenate([whitened, components(x, session, masks)], axis=1)
-
-
-def aligned_context(
-    trials: Trials,
-    x: np.ndarray,
-    encoder: EEGFoundationModel,
-    alignment: str,
-    *,
-    cache: bool = True,
-) -> np.ndarray:
-    """Context vectors (n, n_chans, E) of signals, standardised if that is asked for."""
-    from eegfoundation.alignments import standardises
-    from eegfoundation.evaluation.alignment import standardise
-    from eegfoundation.features import context_vectors
-
-    context = context_vectors(x, trials.preprocessing, encoder, cache=cache)
-    return standardise(context, trials.group("session")) if standardises(alignment) else context
 
 
 def _fit_probe(
@@ -307,7 +230,6 @@ def _fit_network(
     """Train fusion and head, and the encoder if the strategy says so."""
     import torch
 
-    from eegfoundation.finetuning.data import TuningData
     from eegfoundation.finetuning.training import TuningModule
     from eegfoundation.finetuning.training import train as run_training
     from eegfoundation.models import EEGFoundationForClassification, fingerprint
@@ -349,44 +271,3 @@ def _trainable(encoder: EEGFoundationModel, settings: FinetuneSettings) -> Any:
     rank = settings.lora_rank
     adapted = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(_ADAPTED))
     return LoraModel(own, adapted, "default")
-
-
-def _run(
-    model: EEGFoundationForClassification, trials: Trials, index: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (n, n_classes) and shares of electrodes and components (n, n_chans)."""
-    import torch
-
-    from eegfoundation.covariance import features_of_trials
-    from eegfoundation.embedding import inference
-
-    x = aligned_signals(trials, model.config)
-    # a tuned encoder is one of many: its vectors are not worth keeping
-    cache = not model.config.encoder_tuned
-    chosen = np.arange(len(trials)) if index is None else np.asarray(index, dtype=int)
-    if cache:
-        context = aligned_context(trials, x, model.encoder, model.config.alignment)[chosen]
-    else:
-        context = aligned_context(
-            trials.select(chosen), x[chosen], model.encoder, model.config.alignment, cache=False
-        )
-    positions = torch.from_numpy(trials.positions).float()
-    together = features_of_trials(model, trials)[chosen] if model.config.covariance else None
-    probabilities, shares = [], []
-    with inference(model):
-        for first in range(0, len(chosen), 32):
-            part = slice(first, first + 32)
-            output = model(
-                torch.from_numpy(x[chosen[part]]).to(model.device),
-                torch.from_numpy(context[part]).to(model.device),
-                positions=positions.to(model.device),
-                covariance_data=None if together is None else together[part],
-            )
-            probabilities.append(output.logits.softmax(-1).float().cpu().numpy())
-            shares.append(output.attentions[0].float().cpu().numpy())
-    if not probabilities:
-        n_chans = x.shape[1]
-        return np.empty((0, model.config.num_classes), np.float32), np.empty(
-            (0, n_chans), np.float32
-        )
-    return np.concatenate(probabilities), np.concatenate(shares)

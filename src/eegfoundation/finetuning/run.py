@@ -287,7 +287,7 @@ def _finish(
     """
     from eegfoundation.evaluation.scores import Predictions, scores
     from eegfoundation.finetuning import figures
-    from eegfoundation.finetuning.fitting import electrode_shares, predict_trials
+    from eegfoundation.finetuning.predicting import electrode_shares, predict_trials
     from eegfoundation.models import save_downstream_model
 
     name = run["task"]["name"]
@@ -316,7 +316,8 @@ def _finish(
         figures.confusion(trials.y[index], guess, trials.classes, title), folder / "confusion.png"
     )
     names = [*trials.ch_names, *model.config.component_names]
-    _save(figures.attention(shares, names, trials.positions), folder / "attention.png")
+    of = model.config.shared_out
+    _save(figures.attention(shares, names, trials.positions, of), folder / "attention.png")
     if history:
         _save(figures.curves(history), folder / "curves.png")
     run = {**run, "history": history, "scores": found}

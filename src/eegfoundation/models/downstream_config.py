@@ -163,6 +163,11 @@ class DownstreamConfig(StrictConfig):
                 raise ConfigError(f"{name} has {len(names)} entries; {expected} are expected.")
 
     @property
+    def shared_out(self) -> str:
+        """What an electrode has its share in: covariance decides without shares."""
+        return "the encoder's half of the decisions" if self.covariance else "the decisions"
+
+    @property
     def component_names(self) -> list[str]:
         """Of the components that come after the channels; empty without any."""
         return component_names(self.flicker_hz) if self.alignment == "components" else []
