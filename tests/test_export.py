@@ -305,6 +305,20 @@ def test_a_nan_on_one_side_only_is_a_difference(encoder):
     assert check.compare(encoder, graph, run)[0] == float("inf")
 
 
+@pytest.mark.parametrize("name", ["aligned", "bands", "flickers"])
+def test_what_is_mixed_to_compare_is_the_same_on_every_processor(exported, name):
+    """Sums that rounding changes would change tokens that lie on the edge of a bin."""
+    model, _ = exported[name]
+    inputs = check.example_inputs(model, make_graph(model), 2, 7, 861)
+    signal = inputs["signal"].nan_to_num()
+    assert signal.any()
+    assert not signal.double().mean(-1).any()
+    for matrix in {"whitening", "filters"} & set(inputs):
+        mixed = inputs[matrix] @ signal
+        assert torch.equal(mixed.double(), inputs[matrix].double() @ signal.double())
+        assert mixed.std() > 0.1
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("weights", "config"),

@@ -2,6 +2,10 @@
 
 Exporters fail quietly: one rounded a negative length the other way and gave plausible numbers. So
 no file gets its name before its outputs were compared.
+
+A sum of products depends in its last digits on the processor, and where it lies on the edge of a
+bin, so does its token. Hence signals and the matrices that mix them are multiples of a power of two
+here: their sums are exact, in whatever order.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 #: Largest absolute difference to PyTorch that counts as the same.
 TOLERANCE = 1e-4
+
+_STEP_UV, _STEP = 1 / 16, 1 / 32  # of signals and of matrices: products of 512 uV by 8 leave room
 
 #: Windows, channels and seconds of what is compared, besides the shortest window of one channel.
 SIZES = ((2, 7, 4.305), (1, 19, 1.25))
@@ -72,14 +78,14 @@ def example_inputs(
     names = list(own or CHANNELS_10_20)[:n_chans]
     sfreq = model.preprocessing.sfreq
     flat = simulate_resting(names, duration=n_windows * n_times / sfreq, sfreq=sfreq).data
-    x = flat.reshape(len(names), n_windows, n_times).transpose(1, 0, 2)
-    x = x - x.mean(-1, keepdims=True)
+    x = flat.reshape(len(names), n_windows, n_times).transpose(1, 0, 2).copy()
     places = standard_positions(names)
     x[0, 0, n_times // 2 : n_times // 2 + 20] = np.nan
     if len(names) > 3:
         x[0, 1] = 0.0
         x[-1, 2] = np.nan
         places[3] = np.nan
+    x = whole_steps(x)
     arrays = {"signal": x, "positions": places, "whitening": whitening(flat @ flat.T)}
     n_signals = len(names)
     if "filters" in graph.inputs:
@@ -87,6 +93,8 @@ def example_inputs(
         sums.add(x)
         arrays["filters"] = sums.filters()
         n_signals += len(arrays["filters"])
+    for name in {"whitening", "filters"} & set(arrays):
+        arrays[name] = np.round(arrays[name] / _STEP) * _STEP
     inputs = {name: torch.from_numpy(array).float() for name, array in arrays.items()}
     inputs["signal"] = inputs["signal"].contiguous()
     with torch.no_grad():
@@ -98,6 +106,18 @@ def example_inputs(
     spread = context.std(0, correction=0).clamp(min=0.1)
     inputs["context_deviation"] = spread.expand(shape).contiguous()
     return {name: inputs[name] for name in graph.inputs}
+
+
+def whole_steps(x: np.ndarray) -> np.ndarray:
+    """Signals (..., T) as multiples of `_STEP_UV`, the mean of their usable samples exactly 0."""
+    steps = np.round(x / _STEP_UV)
+    for row in steps.reshape(-1, x.shape[-1]):
+        known = np.flatnonzero(np.isfinite(row))
+        if len(known):
+            mean, rest = divmod(int(row[known].sum()), len(known))
+            row[known] -= mean
+            row[known[:rest]] -= 1
+    return steps * _STEP_UV
 
 
 def _difference(expected: np.ndarray, found: np.ndarray) -> float:
