@@ -12,6 +12,19 @@ from eegfoundation.models.encoder import attend
 from eegfoundation.models.linear import has_onednn
 
 
+def some_sizes(test):
+    """Run a test on windows of all kinds, in tiles of all sizes."""
+    given_sizes = given(
+        n_rows=st.integers(1, 3),
+        n_heads=st.integers(1, 3),
+        n_positions=st.integers(1, 30),
+        size=st.integers(1, 9),
+        tile=st.integers(1, 2000),
+        seed=st.integers(0, 99),
+    )
+    return settings(deadline=None, max_examples=25)(given_sizes(test))
+
+
 def rows(n_rows, n_heads, n_positions, size, dtype=torch.float64, seed=0):
     random = torch.Generator().manual_seed(seed)
     shape = (n_rows, n_heads, n_positions, size)
@@ -24,15 +37,7 @@ def with_gradients(run, q, k, v):
     return out, *torch.autograd.grad((out * weight).sum(), (q, k, v))
 
 
-@settings(deadline=None, max_examples=25)
-@given(
-    n_rows=st.integers(1, 3),
-    n_heads=st.integers(1, 3),
-    n_positions=st.integers(1, 20),
-    size=st.integers(1, 9),
-    tile=st.integers(1, 2000),
-    seed=st.integers(0, 99),
-)
+@some_sizes
 def test_it_is_attention(n_rows, n_heads, n_positions, size, tile, seed):
     qkv = rows(n_rows, n_heads, n_positions, size, seed=seed)
     with pytest.MonkeyPatch.context() as patch:
@@ -43,15 +48,7 @@ def test_it_is_attention(n_rows, n_heads, n_positions, size, tile, seed):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)  # theirs is not exact to the end
 
 
-@settings(deadline=None, max_examples=25)
-@given(
-    n_rows=st.integers(1, 3),
-    n_heads=st.integers(1, 3),
-    n_positions=st.integers(1, 40),
-    size=st.integers(1, 9),
-    tile=st.integers(1, 2000),
-    seed=st.integers(0, 99),
-)
+@some_sizes
 def test_it_is_attention_by_heads(n_rows, n_heads, n_positions, size, tile, seed):
     qkv = rows(n_rows, n_heads, n_positions, size, torch.float32, seed)
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
