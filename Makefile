@@ -30,7 +30,7 @@ test-integrations: $(INTEGRATIONS)/.installed  ## with braindecode, MOABB and ot
 baselines: $(INTEGRATIONS)/.installed  ## networks of braindecode on the folds of results/$(TASK).json
 	$(INTEGRATIONS)/bin/python benchmarks/peers.py results/$(TASK).json --seeds $(SEEDS) $(if $(DATA),--data "$(DATA)")
 
-bench: bench-env  ## every figure of docs/benchmarks.md: on a quiet machine, an hour
+bench: bench-env  ## every figure of docs/benchmarks.md: on a quiet machine, 15 minutes to an hour
 	$(INTEGRATIONS)/bin/python benchmarks/run_all.py
 
 bench-env: $(INTEGRATIONS)/.installed  ## the environment that has the peers
