@@ -28,10 +28,11 @@ Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 #: Largest absolute difference to PyTorch that counts as the same.
 TOLERANCE = 1e-4
 
-_STEP_UV, _STEP = 1 / 16, 1 / 32  # of signals and of matrices: products of 512 uV by 8 leave room
-
 #: Windows, channels and seconds of what is compared, besides the shortest window of one channel.
 SIZES = ((2, 7, 4.305), (1, 19, 1.25))
+
+# of signals and of matrices; float32 holds eight products of 512 uV by 8 exactly
+_STEP_UV, _STEP = 1 / 16, 1 / 32
 
 
 def compare(model: Model, graph: Graph, run: Run) -> tuple[float, list[tuple[int, ...]]]:
@@ -85,7 +86,7 @@ def example_inputs(
         x[0, 1] = 0.0
         x[-1, 2] = np.nan
         places[3] = np.nan
-    x = whole_steps(x)
+    x = _whole_steps(x)
     arrays = {"signal": x, "positions": places, "whitening": whitening(flat @ flat.T)}
     n_signals = len(names)
     if "filters" in graph.inputs:
@@ -108,7 +109,7 @@ def example_inputs(
     return {name: inputs[name] for name in graph.inputs}
 
 
-def whole_steps(x: np.ndarray) -> np.ndarray:
+def _whole_steps(x: np.ndarray) -> np.ndarray:
     """Signals (..., T) as multiples of `_STEP_UV`, the mean of their usable samples exactly 0."""
     steps = np.round(x / _STEP_UV)
     for row in steps.reshape(-1, x.shape[-1]):
