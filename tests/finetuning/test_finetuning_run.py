@@ -158,6 +158,34 @@ def test_few_labels_and_the_task_s_own_widths(command, arguments, own, tmp_path)
     assert json.loads((tmp_path / "run" / "own_config.json").read_text())["d_model"] == 512
 
 
+def test_windows_without_labels_teach_a_probe(command, arguments, own, tmp_path):
+    header, *rows = (own / "own.csv").read_text().splitlines()
+    few = own / "few.csv"
+    lines = [row if row[:2] in ("p0", "p1", "p2") else row.rpartition(",")[0] + "," for row in rows]
+    few.write_text("\n".join([header, *lines]))
+    code, _, err = command(*arguments(task=few))
+    assert (code, err) == (2, ["eegfoundation: few.csv, line 8: label is empty."])
+
+    told = {"task": few, "self_training": "true", "alignment": "euclidean"}
+    assert command(*arguments(**told))[0] == 0
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert sorted(name for part in run["subjects"].values() for name in part) == ["p0", "p1", "p2"]
+    assert run["unlabelled"] == 40
+    assert run["scores"]["test"]["balanced_accuracy"] > 0.6
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert config["trained_on"].endswith(" and 40 windows without a label")
+
+    only_labels = [row for row in rows if row[:2] in ("p0", "p1", "p2")]
+    few.write_text("\n".join([header, *only_labels]))
+    assert command(*arguments(task=few, alignment="euclidean", out=tmp_path / "plain"))[0] == 0
+    plain = torch.load(tmp_path / "plain" / "few_model.pth", weights_only=True)["state_dict"]
+    taught = torch.load(tmp_path / "run" / "few_model.pth", weights_only=True)["state_dict"]
+    assert not torch.equal(plain["readout.weight"], taught["readout.weight"])
+    code, _, err = command(*arguments(**{**told, "out": tmp_path / "none"}))
+    assert (code, len(err)) == (2, 1)
+    assert "finds no window without a label" in err[0]
+
+
 def test_a_split_of_the_table_is_kept(command, arguments, own, tmp_path):
     rows = (own / "own.csv").read_text().splitlines()
     parts = {"p0": "test", "p1": "validation"}
@@ -219,6 +247,7 @@ def test_killed_and_resumed_is_uninterrupted(command, arguments, tmp_path):
         ({"task": "nothing"}, "there is no task 'nothing'"),
         ({"task": "stress", "window": 3}, "stress has its own window"),
         ({"split": "other"}, "own has no split 'other'"),
+        ({"strategy": "head", "self_training": "true"}, "self_training is for a probe, found"),
         ({"shots": 500}, "expected at least shots=500"),
         ({"model": "nowhere"}, "No encoder is called 'nowhere'"),
         ({"model_config": "none.json"}, "Configuration none.json not found"),

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from eegfoundation import Preprocessing
 from eegfoundation.errors import TaskError
+from eegfoundation.evaluation.folds import make_folds
 from eegfoundation.tasks import load_task, load_trials
-from eegfoundation.tasks.task import PARTS, labelled_recordings
+from eegfoundation.tasks.task import PARTS, UNLABELLED, labelled_recordings
 from samples import noise, write_edf
 from shared_data import shared_path
 
@@ -120,6 +121,32 @@ def test_mistakes_are_told_with_their_line(folder, text, message):
     with pytest.raises(TaskError, match=message) as caught:
         load(table(folder, text))
     assert "\n" not in str(caught.value)
+
+
+def test_an_empty_label_where_it_is_asked_for(folder):
+    rows = ("rec/a.edf,P1,x,0,10", "rec/a.edf,P1,,10,20", "rec/b.edf,P2,y,,", "rec/c.edf,P3,,,")
+    path = table(folder, "\n".join(["path,subject,label,start,stop", *rows]))
+    trials = load(path, unlabelled=True)
+    assert trials.classes == ("x", "y")
+    assert trials.y.tolist() == [0] * 2 + [UNLABELLED] * 2 + [1] * 6 + [UNLABELLED] * 6
+    assert trials.counts() == (2, 6)
+    with pytest.raises(TaskError, match=r"line 3: label is empty\.$"):
+        load(path)
+    with pytest.raises(TaskError, match="8 windows have no label"):
+        make_folds(trials, "loso")
+
+
+def test_only_those_who_are_learnt_from_may_lack_labels(folder):
+    rows = ["rec/a.edf,P1,x,train", "rec/b.edf,P2,y,test", "rec/c.edf,P3,,train"]
+    text = "\n".join(["path,subject,label,split", *rows])
+    task = load_task(table(folder, text), classes=["x", "y"], unlabelled=True)
+    assert (task.splits["split"].train, task.splits["split"].test) == (("P1",), ("P2",))
+    for part in ("test", "validation"):
+        with pytest.raises(TaskError, match=f"line 4: split is {part} and label is empty"):
+            load_task(table(folder, text.replace("P3,,train", f"P3,,{part}")), unlabelled=True)
+    both = text.replace("rec/c.edf,P3", "rec/b.edf,P2")
+    with pytest.raises(TaskError, match="line 4: subject P2 is in train, but in test on line 3"):
+        load_task(table(folder, both), unlabelled=True)
 
 
 def test_options_that_make_no_sense(folder):

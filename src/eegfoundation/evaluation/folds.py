@@ -22,7 +22,7 @@ import numpy as np
 
 from eegfoundation.errors import TaskError
 from eegfoundation.evaluation.leakage import check_folds
-from eegfoundation.tasks.task import PARTS
+from eegfoundation.tasks.task import PARTS, UNLABELLED
 
 if TYPE_CHECKING:
     from eegfoundation.tasks import Split, Trials
@@ -85,6 +85,8 @@ def make_folds(
     """
     if protocol not in PROTOCOLS:
         raise TaskError(f"protocol={protocol!r} is unknown; choose one of {list(PROTOCOLS)}.")
+    if n := int((trials.y == UNLABELLED).sum()):
+        raise TaskError(f"{n} windows have no label; folds are made of those that have one.")
     if protocol == "split":
         if split is None:
             raise TaskError(

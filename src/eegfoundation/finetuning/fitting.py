@@ -15,6 +15,7 @@ import numpy as np
 from eegfoundation.errors import ConfigError, TaskError
 from eegfoundation.finetuning.data import TuningData, aligned_context, aligned_signals
 from eegfoundation.finetuning.settings import FinetuneSettings
+from eegfoundation.tasks.task import UNLABELLED
 
 if TYPE_CHECKING:
     from eegfoundation.models import (
@@ -95,10 +96,12 @@ def fit(
             "leave them out, or choose strategy='probe'."
         )
     learned = used if settings.probes else train
+    if UNLABELLED in trials.y[used]:
+        raise TaskError("A window to learn from has no label; give it as unlabelled.")
     if missing := sorted(set(range(len(trials.classes))) - set(trials.y[learned].tolist())):
         names = [trials.classes[i] for i in missing]
         raise TaskError(f"No window to learn from is of class {names}; add some, or drop it.")
-    config = classifier_config(trials, used, encoder, settings, config)
+    config = classifier_config(trials, used, encoder, settings, config, len(others))
     x = aligned_signals(trials, config)
     if settings.probes:
         return _fit_probe(trials, x, used, others, encoder, config)
@@ -115,6 +118,7 @@ def classifier_config(
     encoder: EEGFoundationModel,
     settings: FinetuneSettings,
     base: DownstreamConfig | None = None,
+    n_unlabelled: int = 0,
 ) -> DownstreamConfig:
     """Configuration of a classifier of these windows.
 
@@ -127,6 +131,8 @@ def classifier_config(
     settings : FinetuneSettings
     base : DownstreamConfig | None
         What the data do not decide; None: the defaults.
+    n_unlabelled : int
+        Windows without a label that it is trained with as well.
 
     Returns
     -------
@@ -137,6 +143,8 @@ def classifier_config(
     part = trials.select(used)
     count = ", ".join(f"{n} {name}" for name, n in zip(part.classes, part.counts(), strict=True))
     words = f"{len(part)} windows of {len(set(part.subject.tolist()))} subjects ({count})"
+    if n_unlabelled:
+        words += f" and {n_unlabelled} windows without a label"
     decided: dict[str, Any] = {
         "seq_len": trials.x.shape[-1],
         "num_channel": len(trials.ch_names),

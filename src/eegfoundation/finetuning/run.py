@@ -12,7 +12,7 @@ The folder of a run::
     checkpoint-<step>/         while it runs: to resume from
 
 Test windows are predicted once, at the end, and decide nothing. A probe learns from the validation
-windows as well; their scores are those of a probe that did not.
+windows as well; their scores are those of a probe that did not, nor from others of the same people.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eegfoundation.errors import TaskError
+from eegfoundation.errors import ConfigError
 from eegfoundation.finetuning.settings import FinetuneSettings
 from eegfoundation.outputs import new_file, write_json
 from eegfoundation.runs import RUN, earlier_run, git_commit, refuse_changes
@@ -57,6 +57,7 @@ def finetune(
     flicker_hz: list[float] | None = None,
     split: str | None = None,
     shots: int | None = None,
+    self_training: bool = False,
     model: str = "small",
     model_config: str | None = None,
     classes: list[str] | None = None,
@@ -102,6 +103,9 @@ def finetune(
         tested and a fifth of the others validates, drawn by seed.
     shots : int | None
         Learn from so many labelled windows per class only.
+    self_training : bool
+        Let windows without a label teach a probe too: those that shots leave out, and those whose
+        label in a table is empty; nobody's who is tested.
     model : str
         Shipped name, folder or hub id of the encoder.
     model_config : str | None
@@ -144,6 +148,11 @@ def finetune(
         **{name: given[name] for name in FinetuneSettings.__dataclass_fields__}
         | {"flicker_hz": flickers}
     )
+    if self_training and not settings.probes:
+        raise ConfigError(
+            f"self_training is for a probe, found strategy={strategy!r}; choose probe or "
+            "probe+covariance."
+        )
     folder = Path(out)
     before = _earlier_run(folder, given)
     if before is not None and "scores" in before:
@@ -154,18 +163,26 @@ def finetune(
     from transformers.utils.logging import disable_progress_bar
 
     from eegfoundation.finetuning.fitting import fit
+    from eegfoundation.finetuning.parts import labelled_fold, with_unlabelled
     from eegfoundation.models import fingerprint, load_encoder
     from eegfoundation.tasks import load_task, load_trials
 
-    found = load_task(task, classes=classes, window=window, start=start, flicker_hz=flicker_hz)
-    found = found.for_split(split, data)
+    found = load_task(
+        task,
+        classes=classes,
+        window=window,
+        start=start,
+        flicker_hz=flicker_hz,
+        unlabelled=self_training,
+    ).for_split(split, data)
     if any(found.flicker_hz) and (alignment == "components" or settings.covariance):
         flickers = [hz for hz in found.flicker_hz if hz]
         settings = dataclasses.replace(settings, flicker_hz=flickers)
     encoder = load_encoder(model)
     trials = load_trials(found, data, encoder.preprocessing)
-    fold = _fold(trials, found, shots, seed)
-    run = _describe(trials, fold, given) | {
+    fold = labelled_fold(trials, found, shots, seed)
+    whole = with_unlabelled(trials, fold) if self_training else fold
+    run = _describe(trials, fold, whole, given) | {
         "command": "finetune",
         "task": {"name": found.name, "title": found.title, "citation": found.citation},
         "encoder_sha256": fingerprint(encoder),
@@ -179,6 +196,7 @@ def finetune(
         fold.validation,
         encoder,
         settings,
+        unlabelled=np.setdiff1d(whole.design, fold.design),
         out=folder,
         config=_base_config(found, encoder, given),
         history=history,
@@ -186,7 +204,8 @@ def finetune(
     judge = classifier
     if settings.probes and len(fold.validation):
         # what ships learned from the validation windows too: they are for one that did not
-        judge = fit(trials, fold.train, fold.validation[:0], encoder, settings)
+        others = np.setdiff1d(whole.train, fold.train)
+        judge = fit(trials, fold.train, fold.validation[:0], encoder, settings, unlabelled=others)
     _finish(folder, run, (classifier, judge), trials, fold, history)
 
 
@@ -217,31 +236,16 @@ def _started(folder: Path, run: dict[str, Any], before: dict[str, Any] | None) -
     return {**run, **{name: before[name] for name in made_with if name in before}}
 
 
-def _fold(trials: Trials, task: Task, shots: int | None, seed: int) -> Fold:
-    """Who is learnt from, who validates, who is tested."""
-    from eegfoundation.evaluation.folds import make_folds, thin
-
-    n_subjects = len(set(trials.subject.tolist()))
-    if task.splits:
-        (fold,) = make_folds(trials, "split", next(iter(task.splits.values())), seed=seed)
-    elif n_subjects < 2:
-        raise TaskError(
-            "All windows are of one subject; a classifier is tested on others: add recordings of "
-            "more subjects."
-        )
-    else:
-        fold = make_folds(trials, "kfold", n_splits=min(5, n_subjects), seed=seed)[0]
-    return fold if shots is None else thin(trials, fold, shots, seed)
-
-
-def _describe(trials: Trials, fold: Fold, given: dict[str, Any]) -> dict[str, Any]:
+def _describe(trials: Trials, fold: Fold, whole: Fold, given: dict[str, Any]) -> dict[str, Any]:
     """Account of a run, as far as it is known before it."""
     from eegfoundation.tasks.task import PARTS
 
     parts = {part: trials.select(getattr(fold, part)) for part in PARTS}
     digest = hashlib.sha256(np.ascontiguousarray(trials.x).tobytes())
-    for value in (trials.y, trials.group("run"), fold.train, fold.validation, fold.test):
+    others = np.setdiff1d(whole.design, fold.design)
+    for value in (trials.y, trials.group("run"), fold.train, fold.validation, fold.test, others):
         digest.update(np.ascontiguousarray(value).tobytes())
+    taught = {"unlabelled": len(others)} if len(others) else {}
     return {
         # where files lay on one machine is nobody's business
         "settings": {name: given[name] for name in given if name not in _FREE_SETTINGS},
@@ -255,6 +259,7 @@ def _describe(trials: Trials, fold: Fold, given: dict[str, Any]) -> dict[str, An
             for part, some in parts.items()
         },
         "subjects": {part: sorted(set(some.subject.tolist())) for part, some in parts.items()},
+        **taught,
     }
 
 

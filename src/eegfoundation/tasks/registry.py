@@ -38,6 +38,7 @@ def load_task(
     window: float | None = None,
     start: float | None = None,
     flicker_hz: Sequence[float] | None = None,
+    unlabelled: bool = False,
 ) -> Task:
     """Look a task up by its name, or make one of a table or a BIDS folder.
 
@@ -54,6 +55,8 @@ def load_task(
         Of a folder: where the window begins, seconds from the event; None: 0.
     flicker_hz : sequence of float | None
         Of a table or folder: flicker of each class in Hz, 0 for none; None: there is no flicker.
+    unlabelled : bool
+        Of a table: take spans whose label is empty, as `UNLABELLED`.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def load_task(
     if path.suffix.lower() in (".csv", ".tsv"):
         if start is not None:
             raise TaskError(f"{path.name} is a table; its column start says where spans begin.")
-        task = task_from_table(path, classes=classes, window=window)
+        task = task_from_table(path, classes=classes, window=window, unlabelled=unlabelled)
     elif os.path.isdir(path):  # False where a name is too long
         task = task_from_bids(path, classes=classes, window=window, start=start or 0.0)
     else:

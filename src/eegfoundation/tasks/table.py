@@ -7,7 +7,8 @@
 Comma-separated (.csv) or tab-separated (.tsv). Needed are path, subject and label; an empty start
 is the beginning of the recording, an empty stop its end; session is what is recorded in one go
 (alignment is within a session); split is train, validation or test. Paths are relative to the data
-folder if one is given, else to the table. Spans are cut into consecutive windows.
+folder if one is given, else to the table. Spans are cut into consecutive windows. An empty label is
+a mistake, unless spans without one are asked for: a probe learns from them too.
 
 A table is where a study goes wrong unseen, so everything that contradicts itself is refused, with
 the line: above all a subject on two sides of the split, under whatever spelling of its file.
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from eegfoundation.errors import TaskError
 from eegfoundation.paths import expanded
-from eegfoundation.tasks.task import PARTS, LabelledRecording, Span, Split, Task
+from eegfoundation.tasks.task import PARTS, UNLABELLED, LabelledRecording, Span, Split, Task
 from eegfoundation.windows import MAX_SECONDS
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ class _Row:
 
 
 def task_from_table(
-    path: str | Path, *, classes: Sequence[str] | None = None, window: float | None = None
+    path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    window: float | None = None,
+    unlabelled: bool = False,
 ) -> Task:
     """Read a table of labelled recordings.
 
@@ -63,6 +68,8 @@ def task_from_table(
         Labels in the order wanted; None: all labels, sorted.
     window : float | None
         Seconds; None: 5.
+    unlabelled : bool
+        Take spans whose label is empty, as `UNLABELLED`.
 
     Returns
     -------
@@ -83,10 +90,11 @@ def task_from_table(
         )
     if not lines:
         raise TaskError(f"{path.name} has a header only; expected one labelled span per row.")
-    rows = [_row(path.name, line, values, "split" in header) for line, values in lines]
-    names = check_classes(path.name, classes or sorted({row.label for row in rows}))
+    rows = [_row(path.name, line, values, "split" in header, unlabelled) for line, values in lines]
+    labels = {row.label for row in rows if row.label}
+    names = check_classes(path.name, classes or sorted(labels))
     for row in rows:
-        if row.label not in names:
+        if row.label and row.label not in names:
             raise _mistake(
                 path.name, row.line, f"label {row.label!r} is not among {', '.join(names)}"
             )
@@ -172,9 +180,11 @@ def _mistake(table: str, line: int, what: str) -> TaskError:
     return TaskError(f"{table}, line {line}: {what}.")
 
 
-def _row(table: str, line: int, values: Mapping[str, str], has_split: bool) -> _Row:
+def _row(
+    table: str, line: int, values: Mapping[str, str], has_split: bool, unlabelled: bool
+) -> _Row:
     for name in _NEEDED:
-        if not values[name]:
+        if not values[name] and not (unlabelled and name == "label"):
             raise _mistake(table, line, f"{name} is empty")
     for name in (*_NEEDED, *_OPTIONAL):
         if len(values.get(name, "").splitlines()) > 1:
@@ -189,6 +199,8 @@ def _row(table: str, line: int, values: Mapping[str, str], has_split: bool) -> _
     part = values.get("split", "")
     if has_split and part not in PARTS:
         raise _mistake(table, line, f"split is {part!r}; expected one of {', '.join(PARTS)}")
+    if not values["label"] and part in PARTS[1:]:
+        raise _mistake(table, line, f"split is {part} and label is empty; only train needs none")
     return _Row(
         line=line,
         path=values["path"],
@@ -227,6 +239,8 @@ def _split(table: str, rows: Sequence[_Row]) -> Split:
                     "subject may be in one part only",
                 )
         members[row.part].setdefault(row.subject, row.line)
+    labelled = {row.subject for row in rows if row.label}
+    members = {part: {s: of[s] for s in of if s in labelled} for part, of in members.items()}
     if empty := [part for part in ("train", "test") if not members[part]]:
         raise TaskError(
             f"{table} has no row whose split is {empty[0]}; expected train, test and, if you "
@@ -264,7 +278,11 @@ def _find(
             session=session,
             run=str(path),
             spans=[
-                Span(start=row.start, stop=row.stop, label=classes.index(row.label))
+                Span(
+                    start=row.start,
+                    stop=row.stop,
+                    label=classes.index(row.label) if row.label else UNLABELLED,
+                )
                 for row in spans
             ],
         )

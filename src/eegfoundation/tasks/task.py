@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The parts of a split, in the order in which they are used.
 PARTS = ("train", "validation", "test")
+#: Label of a span of which nobody says what happens in it: it may teach, but is never tested.
+UNLABELLED = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Span:
     stop: float | None
     """Seconds from the first sample; negative: from the end; None: the end."""
     label: int
-    """Index into the task's classes."""
+    """Index into the task's classes, or `UNLABELLED`."""
 
 
 @dataclass(frozen=True, kw_only=True)

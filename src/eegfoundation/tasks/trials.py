@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eegfoundation.errors import TaskError
-from eegfoundation.tasks.task import Span, Task, labelled_recordings
+from eegfoundation.tasks.task import UNLABELLED, Span, Task, labelled_recordings
 
 if TYPE_CHECKING:
     from eegfoundation.preprocessing import Preprocessing
@@ -33,7 +33,7 @@ class Trials:
     x: np.ndarray
     """(n, n_chans, n_times) float32 microvolts; NaN where unusable or absent."""
     y: np.ndarray
-    """(n,) integers, indices into `classes`."""
+    """(n,) integers, indices into `classes`, or `UNLABELLED`."""
     subject: np.ndarray
     """(n,) of str."""
     session: np.ndarray
@@ -62,7 +62,7 @@ class Trials:
                 f"x has shape {self.x.shape} for {len(self.ch_names)} channels; expected "
                 "(n_windows, n_chans, n_times)."
             )
-        if n and not 0 <= self.y.min() <= self.y.max() < len(self.classes):
+        if n and not UNLABELLED <= self.y.min() <= self.y.max() < len(self.classes):
             raise TaskError(
                 f"y goes from {self.y.min()} to {self.y.max()}; expected indices of the "
                 f"{len(self.classes)} classes, 0 to {len(self.classes) - 1} (are they counted from "
@@ -84,7 +84,8 @@ class Trials:
 
     def counts(self) -> tuple[int, ...]:
         """Windows per class."""
-        return tuple(int(n) for n in np.bincount(self.y, minlength=len(self.classes)))
+        known = self.y[self.y != UNLABELLED]
+        return tuple(int(n) for n in np.bincount(known, minlength=len(self.classes)))
 
     def group(self, over: str) -> np.ndarray:
         """One string per window that names its "subject", "session" or "run" uniquely."""
