@@ -280,3 +280,13 @@ def test_fine_tuned_rows_are_those_of_finetuning(encoder):
     assert log_proba.shape == (len(fold.test), 2)
     np.testing.assert_allclose(np.exp(log_proba).sum(1), 1, rtol=1e-5)
     assert 0 <= validation <= 1
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_fine_tuned_rows_say_that_they_were_trained_in_bfloat16(encoder, monkeypatch, has_units):
+    module = "eegfoundation.finetuning.training.multiplies_bfloat16"
+    monkeypatch.setattr(module, lambda device: has_units)
+    trials = make_trials(4, per_class=3, preprocessing=encoder.preprocessing)
+    rows = make_rows(material_of(trials, encoder, epochs=1), ["probe", "full"], ["none"])
+    noted = {row.strategy: row.note for row in rows if row.kind == "ours"}
+    assert noted == {"probe": "", "full": "trained in bfloat16" if has_units else ""}

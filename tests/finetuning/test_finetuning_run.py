@@ -105,6 +105,7 @@ def test_from_a_table_to_predictions_of_a_new_recording(
 
     run = json.loads((folder / "run.json").read_text())
     assert run["settings"]["strategy"] == strategy
+    assert ("bf16" in run) is not strategy.startswith("probe")
     assert str(tmp_path) not in json.dumps(run)
     assert run["trials"] == {
         "train": {"closed": 30, "open": 30},

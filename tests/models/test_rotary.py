@@ -84,3 +84,12 @@ def test_tables_made_in_inference_mode_serve_training_too():
         half_split(123, x)
     half_split(123, x).sum().backward()
     assert x.grad is not None
+
+
+def test_low_precision_stays_what_it_is_and_is_rounded_once():
+    x = torch.randn(1, 2, 50, 16)
+    low = x.bfloat16()
+    tables = rotary_tables(50, 16, 10000.0, like=x)
+    rotated = rotate(low, *tables)
+    assert rotated.dtype == torch.bfloat16
+    torch.testing.assert_close(rotated, rotate(low.float(), *tables).bfloat16(), rtol=0, atol=0)

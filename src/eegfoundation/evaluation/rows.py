@@ -191,6 +191,11 @@ def _correlations(material: Material, trials: Trials, *, standardised: bool) -> 
 
 def _tuned(material: Material, strategy: str) -> Iterator[Row]:
     """Fine-tuned by `eegfoundation.finetuning`, one run per seed."""
+    from eegfoundation.finetuning.settings import FinetuneSettings
+    from eegfoundation.finetuning.training import mixed_precision
+
+    # another machine may train in float32, and come to other digits
+    note = "trained in bfloat16" if mixed_precision(FinetuneSettings()) else ""
     frozen = strategy == "head"  # what standardises context vectors needs them fixed
     for alignment in ("none", "euclidean+standardise" if frozen else "euclidean"):
         yield Row(
@@ -200,6 +205,7 @@ def _tuned(material: Material, strategy: str) -> Iterator[Row]:
             alignment=alignment,
             predict=functools.partial(_fine_tune, material, strategy, alignment),
             seeded=True,
+            note=note,
         )
 
 

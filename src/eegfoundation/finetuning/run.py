@@ -187,6 +187,10 @@ def finetune(
         "task": {"name": found.name, "title": found.title, "citation": found.citation},
         "encoder_sha256": fingerprint(encoder),
     }
+    if not settings.probes:
+        from eegfoundation.finetuning.training import mixed_precision
+
+        run["bf16"] = mixed_precision(settings)
     run = _started(folder, run, before)
     disable_progress_bar()  # of files being written
     history: list[dict[str, Any]] = []
@@ -232,7 +236,7 @@ def _started(folder: Path, run: dict[str, Any], before: dict[str, Any] | None) -
     same = ("trials_sha256", "encoder_sha256")
     refuse_changes(folder, [name for name in same if before.get(name) != run[name]])
     # the same data: all but what made the first half is known better now than from a file
-    made_with = ("versions", "git_commit")
+    made_with = ("versions", "git_commit", "bf16")
     return {**run, **{name: before[name] for name in made_with if name in before}}
 
 

@@ -57,13 +57,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     Returns
     -------
     rotated : Tensor, shape (B, H, N, D / H)
+        In the type of `x`, computed in that of the tables: under autocast queries are bfloat16 and
+        tables float32, and attention would round what is written in float32 a pass later.
     """
     first, second = x.chunk(2, dim=-1)
     cos, sin = cos[..., : first.shape[-1]], sin[..., : first.shape[-1]]  # the halves are equal
-    return torch.cat(
-        [
-            torch.addcmul(first * cos, second, sin, value=-1),
-            torch.addcmul(second * cos, first, sin),
-        ],
-        dim=-1,
+    halves = (
+        torch.addcmul(first * cos, second, sin, value=-1),
+        torch.addcmul(second * cos, first, sin),
     )
+    return torch.cat([half.to(x.dtype) for half in halves], dim=-1)
