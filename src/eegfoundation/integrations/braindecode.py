@@ -21,39 +21,28 @@ Shape legend: B batch, C channels, T samples, E width of a context vector, F wid
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from eegfoundation import montage
-from eegfoundation.embedding import rows_per_batch
-from eegfoundation.errors import (
-    ChannelError,
-    CheckpointError,
-    ConfigError,
-    ModelInputError,
-    UntrainedWeightsWarning,
+from eegfoundation.errors import ChannelError, CheckpointError, ConfigError, ModelInputError
+from eegfoundation.integrations.braindecode_weights import (
+    context_vectors,
+    is_loading,
+    load_all,
+    loading,
+    open_encoder,
+    usual_values,
 )
 from eegfoundation.integrations.window_preprocessing import WindowPreprocessing
-from eegfoundation.models import (
-    DownstreamConfig,
-    EEGFoundationConfig,
-    EEGFoundationForClassification,
-    EEGFoundationModel,
-    fingerprint,
-    load_encoder,
-)
-from eegfoundation.models.checkpoint import load_exactly
+from eegfoundation.models import DownstreamConfig, EEGFoundationForClassification, fingerprint
 from eegfoundation.models.downstream_config import READOUTS
 from eegfoundation.recording import Recording
-from eegfoundation.synthetic import simulate_resting
 from eegfoundation.units import MICROVOLTS, PLAUSIBLE_SD, check_units
 
 try:
@@ -72,8 +61,6 @@ except OSError as error:
 #: FIFF's codes of triggers, eyes, muscles and heart. "Misc" may be anything: braindecode makes
 #: arrays that.
 _NO_EEG = {3, 202, 302, 402, "stim", "eog", "emg", "ecg"}
-#: A checkpoint is being read: it holds all weights, the encoder's own are not looked for.
-_HOLDS_ALL_WEIGHTS: ContextVar[bool] = ContextVar("_HOLDS_ALL_WEIGHTS", default=False)
 #: Arguments that say the same: whoever gives one does not want what was saved of the others.
 _SAME = (
     ("n_chans", "chs_info"),
@@ -186,14 +173,14 @@ class EEGFoundation(  # type: ignore[call-arg]  # what the mixin takes, where it
         self._needs("n_outputs", "n_chans", "n_times", "sfreq")
         names, positions = _electrodes(chs_info, self.n_chans)
         self.readout, self.drop_prob, self.units = readout, drop_prob, units
-        self.encoder = _open_encoder(encoder, weights, seed, encoder_config, encoder_sha256)
+        self.encoder = open_encoder(encoder, weights, seed, encoder_config, encoder_sha256)
         self.signal = WindowPreprocessing(
             self.encoder.preprocessing, self.sfreq, names, line_freq=line_freq
         )
         if len(self.signal.ch_names) != len(names):
             positions = montage.positions(self.signal.ch_names)
         self.register_buffer("positions", torch.from_numpy(positions).float(), persistent=False)
-        mean, scale = _usual_values(self.encoder)
+        mean, scale = usual_values(self.encoder)
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
         width = self.encoder.config.context_size
@@ -204,7 +191,7 @@ class EEGFoundation(  # type: ignore[call-arg]  # what the mixin takes, where it
             width *= len(self.signal.ch_names)
         self._n_features = width
         self.final_layer: nn.Module = self._head(self.n_outputs)
-        if not _HOLDS_ALL_WEIGHTS.get() and weights == "pretrained":
+        if not is_loading() and weights == "pretrained":
             encoder_sha256 = fingerprint(self.encoder)
         self._remember(
             encoder=str(encoder),
@@ -243,7 +230,8 @@ class EEGFoundation(  # type: ignore[call-arg]  # what the mixin takes, where it
         if self.units is None:
             self._check_units(x)
         signal = self.signal(x)
-        context = (_context(self.encoder, signal) - self.mean) * self.scale  # NaN for dead channels
+        context = context_vectors(self.encoder, signal)  # NaN for dead channels
+        context = (context - self.mean) * self.scale
         if self.fusion is None:
             features = torch.where(context.isfinite(), context, 0.0)
         else:
@@ -297,7 +285,7 @@ class EEGFoundation(  # type: ignore[call-arg]  # what the mixin takes, where it
                 f"{model_id} has no config.json of EEGFoundation; expected what save_pretrained "
                 "writes."
             )
-        with _holds_all_weights():
+        with loading():
             try:
                 return super()._from_pretrained(model_id=model_id, **kwargs)
             except FileNotFoundError as error:
@@ -312,7 +300,7 @@ class EEGFoundation(  # type: ignore[call-arg]  # what the mixin takes, where it
             found = load_file(model_file)
         except SafetensorError as error:
             raise CheckpointError(f"{model_file} is damaged: {error}.") from error
-        return _load(model, found, model_file)
+        return load_all(model, found, model_file)
 
     @classmethod
     def _load_as_pickle(cls, model: Any, model_file: str, *_: Any) -> Any:
@@ -373,34 +361,6 @@ class EEGFoundation(  # type: ignore[call-arg]  # what the mixin takes, where it
             )
 
 
-@contextlib.contextmanager
-def _holds_all_weights() -> Iterator[None]:
-    token = _HOLDS_ALL_WEIGHTS.set(True)
-    try:
-        yield
-    finally:
-        _HOLDS_ALL_WEIGHTS.reset(token)
-
-
-def _open_encoder(
-    encoder: str,
-    weights: str,
-    seed: int,
-    config: dict[str, Any] | None,
-    sha256: str | None,
-) -> EEGFoundationModel:
-    """Encoder with the weights that were asked for; within `from_pretrained`, with any."""
-    if _HOLDS_ALL_WEIGHTS.get():
-        return EEGFoundationModel(EEGFoundationConfig(**(config or {})))
-    model = load_encoder(encoder, weights=weights, seed=seed)  # type: ignore[arg-type]
-    if weights == "pretrained" and sha256 not in (None, found := fingerprint(model)):
-        raise CheckpointError(
-            f"The configuration is of encoder {str(sha256)[:12]}, {encoder!r} is {found[:12]} now; "
-            "load the saved weights with from_pretrained, or leave out encoder_sha256."
-        )
-    return model
-
-
 def _electrodes(
     chs_info: Sequence[dict[str, Any]] | None, n_chans: int
 ) -> tuple[list[str], np.ndarray]:
@@ -423,54 +383,3 @@ def _electrodes(
     own[[int(channel.get("coord_frame", 4)) != 4 for channel in chs_info]] = np.nan
     found = montage.add_digitised(montage.positions(names), own)
     return [montage.normalise_name(name) for name in names], found
-
-
-def _context(encoder: EEGFoundationModel, signal: Tensor) -> Tensor:
-    """Context vectors (B, C, E), NaN for dead channels; in parts that bound the memory."""
-    rows = signal.flatten(0, 1)
-    parts = rows.split(rows_per_batch(encoder, signal.shape[-1]))
-    vectors = torch.cat([encoder.embed_signal(part) for part in parts])
-    return vectors.unflatten(0, signal.shape[:2])
-
-
-def _usual_values(encoder: EEGFoundationModel) -> tuple[Tensor, Tensor]:
-    """Mean and inverse deviation (E,) of context vectors, to standardise them by.
-
-    They have large offsets that all windows share. Statistics of a batch would make a window's
-    answer depend on its neighbours; those of simulated rest, eyes open and closed, are near enough:
-    on recordings of four devices, the means are then below 1 and the deviations 0.7 to 1.3.
-    """
-    width = encoder.config.context_size
-    if _HOLDS_ALL_WEIGHTS.get():  # these too
-        return torch.zeros(width), torch.ones(width)
-    layer = None
-    found = []
-    eyes: Literal["open", "closed"]
-    for eyes in ("open", "closed"):
-        rest = simulate_resting(duration=12.0, eyes=eyes, line_freq=None)
-        x = torch.from_numpy(np.stack(np.split(rest.data, 3, axis=1))).float()
-        layer = layer or WindowPreprocessing(encoder.preprocessing, rest.sfreq, rest.ch_names)
-        with torch.no_grad():
-            found.append(_context(encoder, layer(x)).flatten(0, 1))
-    values = torch.cat(found)
-    values = values[values.isfinite().all(-1)]
-    return values.mean(0), 1 / values.std(0).clamp(min=1e-3)
-
-
-def _load(model: EEGFoundation, found: dict[str, Tensor], source: str) -> EEGFoundation:
-    """Load all weights; a `final_layer` for other channels starts anew, and says so."""
-    expected = model.state_dict()
-    if changed := [
-        name
-        for name in expected.keys() & found.keys()
-        if name.startswith("final_layer.") and expected[name].shape != found[name].shape
-    ]:
-        warnings.warn(
-            f"final_layer of {source} was made for other channels than these {model.n_chans}: it "
-            "starts anew, with UNTRAINED weights.",
-            UntrainedWeightsWarning,
-            stacklevel=2,
-        )
-        found = found | {name: expected[name] for name in changed}
-    load_exactly(model, found, f"The weights in {source} do not fit EEGFoundation")
-    return model.eval()
