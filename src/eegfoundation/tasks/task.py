@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 #: The parts of a split, in the order in which they are used.
 PARTS = ("train", "validation", "test")
-#: Label of a span of which nobody says what happens in it: it may teach, but is never tested.
-UNLABELLED = -1
+#: Label of a span of which nobody says what happens in it: it may teach, but is never tested. Not
+#: -1, which labels become that are counted from 1 and shifted once too often.
+UNLABELLED = -(2**31)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,9 +62,10 @@ class Trials:
                 f"x has shape {self.x.shape} for {len(self.ch_names)} channels; expected "
                 "(n_windows, n_chans, n_times)."
             )
-        if n and not UNLABELLED <= self.y.min() <= self.y.max() < len(self.classes):
+        known = self.y[self.y != UNLABELLED]
+        if len(known) and not 0 <= known.min() <= known.max() < len(self.classes):
             raise TaskError(
-                f"y goes from {self.y.min()} to {self.y.max()}; expected indices of the "
+                f"y goes from {known.min()} to {known.max()}; expected indices of the "
                 f"{len(self.classes)} classes, 0 to {len(self.classes) - 1} (are they counted from "
                 "1?)."
             )
