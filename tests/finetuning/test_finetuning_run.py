@@ -165,7 +165,8 @@ def test_windows_without_labels_teach_a_probe(command, arguments, own, tmp_path)
     lines = [row if row[:2] in ("p0", "p1", "p2") else row.rpartition(",")[0] + "," for row in rows]
     few.write_text("\n".join([header, *lines]))
     code, _, err = command(*arguments(task=few))
-    assert (code, err) == (2, ["eegfoundation: few.csv, line 8: label is empty."])
+    expected = "line 8: label is empty; only `finetune --self_training true` takes such rows."
+    assert (code, err) == (2, [f"eegfoundation: few.csv, {expected}"])
 
     told = {"task": few, "self_training": "true", "alignment": "euclidean"}
     assert command(*arguments(**told))[0] == 0

@@ -185,7 +185,8 @@ def _row(
 ) -> _Row:
     for name in _NEEDED:
         if not values[name] and not (unlabelled and name == "label"):
-            raise _mistake(table, line, f"{name} is empty")
+            takes = "; only `finetune --self_training true` takes such rows"
+            raise _mistake(table, line, f"{name} is empty{takes if name == 'label' else ''}")
     for name in (*_NEEDED, *_OPTIONAL):
         if len(values.get(name, "").splitlines()) > 1:
             raise _mistake(
