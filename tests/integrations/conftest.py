@@ -1,7 +1,14 @@
 """What the tests of integrations share: windows of braindecode, of simulated people."""
 
 import pytest
+import torch
 from simulated_people import SFREQ, person
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    """A classifier's fusion and the order of its batches are drawn: the same in every run."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
