@@ -11,9 +11,7 @@ Trade-off: nothing is loaded before `Recording.get_data` asks for a span. Memory
 long files; in return the source has to stay where it is (and an MNE object unchanged) while in use.
 """
 
-import hashlib
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,21 +24,12 @@ from eegfoundation.edf import MAX_SFREQ, MIN_SFREQ
 from eegfoundation.errors import ChannelError, RecordingError, UnitsError
 from eegfoundation.paths import check_path, expanded, printable_name
 from eegfoundation.plausibility import check_positions, warn_once
-from eegfoundation.readers import (
-    OpenedFile,
-    ReadingReport,
-    open_file,
-    quietly,
-)
+from eegfoundation.readers import OpenedFile, ReadingReport, open_file, quietly
+from eegfoundation.subjects import bids_subject, patient_code
 from eegfoundation.units import MICROVOLTS, check_units
 
 if TYPE_CHECKING:
     import mne
-
-# "S12", "sub-007", "patient_3": a number within a study, with up to one letter behind it
-_STUDY_CODE = (
-    r"(?:[a-z]{1,2}|pat|sub|subj|subject|patient|participant|simulated|vp|id)[ _-]?\d{1,4}[a-z]?"
-)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -236,7 +225,7 @@ def _from_mne(
         positions=_positions(originals, opened)[chosen.picks],
         reader=_reader_of(data, chosen.picks, MICROVOLTS[units], path),
         bads=[montage.normalise_name(originals[i]) for i in chosen.picks if originals[i] in bads],
-        subject=(_bids_subject(path) if is_file else None) or _patient_code(info),
+        subject=(bids_subject(path) if is_file else None) or patient_code(info),
         line_freq=info["line_freq"],
     )
     if isinstance(data, mne.BaseEpochs):
@@ -314,25 +303,6 @@ def _epoch_times(epochs: "mne.BaseEpochs") -> np.ndarray | None:
     return np.asarray(samples / sfreq + (epochs.tmin + epochs.tmax) / 2)
 
 
-def _bids_subject(path: Path) -> str | None:
-    """The label XX of the last "sub-XX" in a path."""
-    labels = re.findall(r"(?:^|[/\\])sub-([A-Za-z0-9]+)", str(path.absolute()))
-    return labels[-1] if labels else None
-
-
-def _patient_code(info: "mne.Info") -> str | None:
-    """The code that the file has for its subject, or one made of it; never a name."""
-    code = str((info["subject_info"] or {}).get("his_id") or "")
-    # A code without a digit may be a name that somebody typed into the wrong field.
-    if not (re.search(r"\d", code) and code.strip("0xX_-. ")):
-        return None
-    if re.fullmatch(_STUDY_CODE, code, re.IGNORECASE):
-        return code
-    # It may be a date of birth, a hospital's number, a name with a year: never copied, but what is
-    # of one person stays together.
-    return f"id-{hashlib.sha256(code.encode()).hexdigest()[:8]}"
-
-
 def _from_npy(path: Path, sfreq: float | None, wanted: list[str] | None, units: str) -> Recording:
     path = expanded(path)
     check_path(path, RecordingError)
@@ -343,7 +313,7 @@ def _from_npy(path: Path, sfreq: float | None, wanted: list[str] | None, units: 
             f"{path} cannot be read as a .npy file of numbers: is it complete?"
         ) from error
     recording = _from_array(data, printable_name(path), sfreq, wanted, units)
-    recording.subject = _bids_subject(path)
+    recording.subject = bids_subject(path)
     return recording
 
 
